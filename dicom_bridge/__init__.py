@@ -1,0 +1,1 @@
+"""Ties DICOM archives to FHIR: every study an ImagingStudy with its patient, order and consultation."""

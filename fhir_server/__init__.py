@@ -1,0 +1,1 @@
+"""The FHIR R4 (4.0.1) server of Nhịp Cầu."""

@@ -1,0 +1,1 @@
+"""The tests of Nhịp Cầu; the folders mirror the packages."""
