@@ -1,0 +1,258 @@
+"""The door to all definitions: the compiled R4 core and whatever packages were added, by canonical and version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache, cached_property
+from typing import Any
+
+import orjson
+
+from fhir_server.definitions.code_system import CodeSystem, code_system_from
+from fhir_server.definitions.datatype import Type, types_of
+from fhir_server.definitions.search_parameter import (
+    Compartment,
+    SearchParameter,
+    compartment_from,
+    search_parameter_from,
+)
+from fhir_server.definitions.shelf import Shelf
+from fhir_server.definitions.structure import TYPE_URL, Structure, structure_from
+from fhir_server.definitions.tables import Tables
+from fhir_server.definitions.value_set import ValueSet, value_set_from
+
+KINDS = {"resource": "resource_types", "complex-type": "complex_types", "primitive-type": "primitive_types"}
+
+
+class Definitions:
+    """Conformance resources as typed records.
+
+    Look-ups by canonical take `url` or `url|version` and answer None when nothing is known; `type` raises KeyError.
+    `generation` grows with every resource added, so that what was compiled from the definitions can tell its age.
+    """
+
+    def __init__(self, tables: Tables | None = None, below: Definitions | None = None) -> None:
+        self._tables = tables
+        self._below = below
+        self._types: dict[str, Type] = {}
+        self._kinds: dict[str, set[str]] = {kind: set() for kind in KINDS}
+        self._parameters: dict[str, dict[str, SearchParameter]] = {}
+        self.generation = 0
+        self._open_shelves(tables, below)
+
+    def _open_shelves(self, tables: Tables | None, below: Definitions | None) -> None:
+        under = below._shelves if below else {}
+        self._structures: Shelf[Structure] = Shelf(under.get("StructureDefinition"), *self._loading("structures"))
+        self._code_systems: Shelf[CodeSystem] = Shelf(under.get("CodeSystem"), *self._loading("code_systems"))
+        self._value_sets: Shelf[ValueSet] = Shelf(under.get("ValueSet"), *self._loading("value_sets"))
+        self._search: Shelf[SearchParameter] = Shelf(under.get("SearchParameter"), *self._loading("search_parameters"))
+        self._shelves: dict[str, Shelf[Any]] = {
+            "StructureDefinition": self._structures,
+            "CodeSystem": self._code_systems,
+            "ValueSet": self._value_sets,
+            "SearchParameter": self._search,
+        }
+
+    def _loading(self, table: str) -> tuple[Callable[[str], Any], Callable[[], Any]]:
+        tables = self._tables
+        if tables is None:
+            return (lambda url: None), tuple
+        load: dict[str, Callable[[str], Any]] = {
+            "structures": lambda url: _read(structure_from, tables.structure(url)),
+            "code_systems": lambda url: _read(code_system_from, tables.code_system(url)),
+            "value_sets": lambda url: _read_line(value_set_from, tables.value_sets.get(url)),
+            "search_parameters": lambda url: _read_line(search_parameter_from, tables.search_parameters.get(url)),
+        }
+        return load[table], lambda: getattr(tables, table)
+
+    def extended(self) -> Definitions:
+        """Definitions that see all of these and take additions of their own."""
+        return Definitions(below=self)
+
+    def add(self, resource: Mapping[str, Any]) -> bool:
+        """Take in a conformance resource; False for a kind that these definitions do not keep.
+
+        A StructureDefinition needs its snapshot here: fhir_server.package adds those of differentials.
+        """
+        kind = resource.get("resourceType", "")
+        if kind not in READERS or "url" not in resource:
+            return False
+        record = READERS[kind](resource)
+        self._shelves[kind].add(record)
+        self.generation += 1
+        if isinstance(record, SearchParameter):
+            self._parameters.clear()
+        if isinstance(record, Structure):
+            self._learn(record)
+        return True
+
+    def add_structure(self, structure: Structure) -> None:
+        """Take in a structure whose snapshot was made elsewhere."""
+        self._structures.add(structure)
+        self.generation += 1
+        self._learn(structure)
+
+    def _learn(self, structure: Structure) -> None:
+        if structure.derivation != "constraint" and structure.kind in KINDS and not structure.abstract:
+            self._kinds[structure.kind].add(structure.type)
+
+    def structure(self, canonical: str) -> Structure | None:
+        """The structure of a canonical."""
+        return self._structures.find(canonical)
+
+    def structures(self) -> Iterator[str]:
+        """The canonicals of all structures, without versions."""
+        return self._structures.urls()
+
+    def code_system(self, canonical: str) -> CodeSystem | None:
+        """The code system of a canonical."""
+        return self._code_systems.find(canonical)
+
+    def code_systems(self) -> Iterator[str]:
+        """The canonicals of all code systems, without versions."""
+        return self._code_systems.urls()
+
+    def value_set(self, canonical: str) -> ValueSet | None:
+        """The value set of a canonical."""
+        return self._value_sets.find(canonical)
+
+    def value_sets(self) -> Iterator[str]:
+        """The canonicals of all value sets, without versions."""
+        return self._value_sets.urls()
+
+    def search_parameter(self, canonical: str) -> SearchParameter | None:
+        """The search parameter of a canonical."""
+        return self._search.find(canonical)
+
+    def compiled_expansion(self, url: str) -> Mapping[str, tuple[str, ...]] | None:
+        """The codes of each system in a value set that a required binding of the core names; None for others."""
+        if self._tables is None:
+            return self._below.compiled_expansion(url) if self._below else None
+        records = self._tables.expansions.get(url)
+        return None if records is None else {system: tuple(codes) for system, codes in map(orjson.loads, records)}
+
+    def type(self, name: str) -> Type:
+        """The type of a name or of a backbone's path; KeyError when there is none."""
+        if name not in self._types:
+            self._types[name] = self._find_type(name)
+        return self._types[name]
+
+    def _find_type(self, name: str) -> Type:
+        root = TYPE_URL + name.partition(".")[0]
+        if self._below is not None and not self._structures.has_own(root):
+            return self._below.type(name)
+        structure = self._structures.find(root)
+        if structure is None or structure.derivation == "constraint" or structure.kind not in KINDS:
+            raise KeyError(name)
+        self._types.update((t.name, t) for t in types_of(structure) if t.name not in self._types)
+        return self._types[name]
+
+    def has_type(self, name: str) -> bool:
+        """True when `type` would answer."""
+        try:
+            self.type(name)
+        except KeyError:
+            return False
+        return True
+
+    @property
+    def resource_types(self) -> frozenset[str]:
+        """The names of all concrete resources."""
+        return self._of_kind("resource")
+
+    @property
+    def complex_types(self) -> frozenset[str]:
+        """The names of all concrete complex datatypes."""
+        return self._of_kind("complex-type")
+
+    @property
+    def primitive_types(self) -> frozenset[str]:
+        """The names of all primitive datatypes."""
+        return self._of_kind("primitive-type")
+
+    def _of_kind(self, kind: str) -> frozenset[str]:
+        if not self._kinds[kind]:
+            return self._core_kinds[kind]
+        return self._core_kinds[kind] | self._kinds[kind]
+
+    @cached_property
+    def _core_kinds(self) -> Mapping[str, frozenset[str]]:
+        if self._tables is None:
+            below = self._below
+            return {kind: below._of_kind(kind) if below else frozenset() for kind in KINDS}
+        found: dict[str, set[str]] = {kind: set() for kind in KINDS}
+        for records in self._tables.structures.values():
+            head = orjson.loads(records[0])
+            if head.get("derivation") != "constraint" and head["kind"] in KINDS and not head["abstract"]:
+                found[head["kind"]].add(head["type"])
+        return {kind: frozenset(names) for kind, names in found.items()}
+
+    def is_subtype(self, name: str, of: str) -> bool:
+        """True when the type is `of` or specialises it, at any distance."""
+        while name != of:
+            try:
+                base = self.type(name).base
+            except KeyError:
+                return False
+            if base is None:
+                return False
+            name = base
+        return True
+
+    def search_parameters(self, resource_type: str) -> Mapping[str, SearchParameter]:
+        """The search parameters of a resource type by code, those of its base types included."""
+        if resource_type not in self._parameters:
+            found: dict[str, SearchParameter] = {}
+            for base in ("Resource", "DomainResource", resource_type):
+                if self.is_subtype(resource_type, base):
+                    found.update(self._parameters_by_base.get(base, {}))
+            self._parameters[resource_type] = found
+        return self._parameters[resource_type]
+
+    @property
+    def _parameters_by_base(self) -> Mapping[str, Mapping[str, SearchParameter]]:
+        if self._by_base[0] != self.generation:
+            self._by_base = self.generation, self._sorted_by_base()
+        return self._by_base[1]
+
+    _by_base: tuple[int, Mapping[str, Mapping[str, SearchParameter]]] = (-1, {})
+
+    def _sorted_by_base(self) -> dict[str, dict[str, SearchParameter]]:
+        found: dict[str, dict[str, SearchParameter]] = {}
+        for url in self._search.urls():
+            parameter = self._search.find(url)
+            for base in parameter.base if parameter else ():
+                found.setdefault(base, {}).setdefault(parameter.code, parameter)
+        return found
+
+    def compartment(self, code: str) -> Compartment | None:
+        """The compartment of a resource type."""
+        return self._compartments.get(code) or (self._below.compartment(code) if self._below else None)
+
+    @cached_property
+    def _compartments(self) -> dict[str, Compartment]:
+        records = self._tables.compartments.values() if self._tables else ()
+        parts = (compartment_from(orjson.loads(r[0])) for r in records)
+        return {c.code: c for c in parts}
+
+
+READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "StructureDefinition": structure_from,
+    "CodeSystem": code_system_from,
+    "ValueSet": value_set_from,
+    "SearchParameter": search_parameter_from,
+}
+
+
+def _read(reader: Callable[[Mapping[str, Any]], Any], body: Mapping[str, Any] | None) -> Any:
+    return None if body is None else reader(body)
+
+
+def _read_line(reader: Callable[[Mapping[str, Any]], Any], records: list[bytes] | None) -> Any:
+    return None if records is None else reader(orjson.loads(records[0]))
+
+
+@cache
+def r4() -> Definitions:
+    """The R4 core as compiled into `profiles/r4`, shared by all who ask."""
+    return Definitions(Tables())

@@ -1,0 +1,76 @@
+"""Records of one kind of conformance resource, found by canonical with or without version (FHIR R4, 2.24.0.6 canonical)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, Protocol, TypeVar
+
+
+class Canonical(Protocol):
+    """What has a canonical address."""
+
+    @property
+    def url(self) -> str:
+        """The canonical without version."""
+
+    @property
+    def version(self) -> str | None:
+        """The business version."""
+
+
+Record = TypeVar("Record", bound=Canonical)
+
+
+class Shelf(Generic[Record]):
+    """Records by canonical; those added here come before those of `below`, the newest first.
+
+    `load` makes a record of the compiled tables when it is first asked for; `names` lists what it can make.
+    """
+
+    def __init__(
+        self,
+        below: Shelf[Record] | None = None,
+        load: Callable[[str], Record | None] = lambda url: None,
+        names: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        self._below = below
+        self._load = load
+        self._names = names
+        self._added: dict[str, list[Record]] = {}
+        self._loaded: dict[str, Record | None] = {}
+
+    def add(self, record: Record) -> None:
+        """Put a record on the shelf; the same canonical and version is replaced."""
+        others = [r for r in self._added.get(record.url, ()) if r.version != record.version]
+        self._added[record.url] = [*others, record]
+
+    def has_own(self, url: str) -> bool:
+        """True when a record of the canonical was added here, not below."""
+        return url in self._added
+
+    def find(self, canonical: str) -> Record | None:
+        """The record of `url` or `url|version`; None when there is none."""
+        url, _, version = canonical.partition("#")[0].partition("|")
+        return next(self._candidates(url, version), None)
+
+    def _candidates(self, url: str, version: str) -> Iterator[Record]:
+        for record in reversed(self._added.get(url, ())):
+            if not version or record.version == version:
+                yield record
+        if url not in self._loaded:
+            self._loaded[url] = self._load(url)
+        own = self._loaded[url]
+        if own is not None and (not version or own.version == version):
+            yield own
+        if self._below is not None:
+            found = self._below.find(f"{url}|{version}" if version else url)
+            if found is not None:
+                yield found
+
+    def urls(self) -> Iterator[str]:
+        """Every canonical once, without versions, those added here first."""
+        seen: set[str] = set()
+        for url in (*self._added, *self._names(), *(self._below.urls() if self._below else ())):
+            if url not in seen:
+                seen.add(url)
+                yield url
