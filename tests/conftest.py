@@ -1,0 +1,59 @@
+"""Where tests find the public data that is too large, or not ours, to be kept in this repository."""
+
+import os
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder of this repository."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of the shared data; tests that ask for it are skipped, with the reason, where it is absent."""
+    folder = Path(os.environ.get("NHIPCAU_SHARED", REPOSITORY.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no shared data in {folder}: set NHIPCAU_SHARED to its folder")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def r4_core(shared: Path) -> Path:
+    """The official package of the R4 definitions."""
+    return shared / "data" / "fhir" / "hl7.fhir.r4.core-4.0.1.tgz"
+
+
+@pytest.fixture(scope="session")
+def r4_examples(shared: Path) -> Mapping[str, bytes]:
+    """The official R4 examples as their bytes, by file name without `.json`."""
+    return dict(_json_files(shared / "data" / "fhir" / "hl7.fhir.r4.examples-4.0.1.tgz"))
+
+
+@pytest.fixture(scope="session")
+def synthea_bundles(shared: Path) -> Mapping[str, bytes]:
+    """The synthetic patients as transaction Bundles, by file name without `.json`."""
+    return dict(_json_files(shared / "data" / "synthea" / "transaction-bundles.tgz"))
+
+
+@pytest.fixture(scope="session")
+def synthea_resources(shared: Path) -> list[bytes]:
+    """The resources of the synthetic patients' bulk export, one JSON text each."""
+    files = sorted((shared / "data" / "synthea").glob("*.ndjson"))
+    return [line for file in files for line in file.read_bytes().splitlines() if line.strip()]
+
+
+def _json_files(archive: Path) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(archive) as files:
+        for member in files:
+            path = Path(member.name)
+            content = files.extractfile(member)
+            if content and path.suffix == ".json" and path.stem not in ("package", ".index"):
+                yield path.stem, content.read()

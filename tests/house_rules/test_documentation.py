@@ -1,0 +1,33 @@
+"""What others can set, call or meet stands in the documentation."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fhir_server.errors import FhirError
+from fhir_server.settings import Settings
+
+REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
+
+
+def kinds(kind: type[FhirError]) -> Iterator[type[FhirError]]:
+    yield kind
+    for narrower in kind.__subclasses__():
+        yield from kinds(narrower)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_a_setting_is_documented_with_its_default(name: str):
+    rows = [
+        line for line in (REFERENCE / "settings.md").read_text().splitlines() if f"`NHIPCAU_{name.upper()}`" in line
+    ]
+    assert len(rows) == 1
+    assert f"`{Settings.model_fields[name].default}`" in rows[0]
+
+
+@pytest.mark.parametrize("kind", list(kinds(FhirError)), ids=lambda kind: kind.__name__)
+def test_a_kind_of_failure_is_documented_with_its_code(kind: type[FhirError]):
+    rows = [line for line in (REFERENCE / "errors.md").read_text().splitlines() if line.startswith(f"| `{kind.__name__}`")]
+    assert len(rows) == 1
+    assert f"`{kind.code}`" in rows[0]
