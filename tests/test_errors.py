@@ -1,4 +1,6 @@
-from fhir_server.errors import Conflict, FhirError, Gone, Issue, NotFound, operation_outcome
+from typing import get_args
+
+from fhir_server.errors import Conflict, FhirError, Gone, Issue, NotFound, Severity, operation_outcome
 
 
 def test_an_issue_says_where_what_and_by_which_rule():
@@ -61,5 +63,4 @@ def test_a_failure_can_be_caught_by_its_wider_kind():
 
 
 def test_only_errors_and_fatal_issues_refuse():
-    severities = ("fatal", "error", "warning", "information")
-    assert [Issue(severity, "value", "").is_error for severity in severities] == [True, True, False, False]
+    assert [Issue(severity, "value", "").is_error for severity in get_args(Severity)] == [True, True, False, False]

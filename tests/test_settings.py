@@ -21,4 +21,4 @@ def test_a_wrong_value_is_refused_at_the_start(monkeypatch, name, value):
 
 def test_settings_do_not_change_while_the_server_runs():
     with pytest.raises(ValidationError):
-        Settings().json_depth = 1  # type: ignore[misc]
+        Settings().json_depth = 1

@@ -11,6 +11,11 @@ from fhir_server.settings import Settings
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 
 
+def rows(page: str, name: str) -> list[str]:
+    """The rows of the page's tables whose first cell is the name."""
+    return [line for line in (REFERENCE / page).read_text().splitlines() if line.startswith(f"| `{name}`")]
+
+
 def kinds(kind: type[FhirError]) -> Iterator[type[FhirError]]:
     yield kind
     for narrower in kind.__subclasses__():
@@ -28,6 +33,5 @@ def test_a_setting_is_documented_with_its_default(name: str):
 
 @pytest.mark.parametrize("kind", list(kinds(FhirError)), ids=lambda kind: kind.__name__)
 def test_a_kind_of_failure_is_documented_with_its_code(kind: type[FhirError]):
-    rows = [line for line in (REFERENCE / "errors.md").read_text().splitlines() if line.startswith(f"| `{kind.__name__}`")]
-    assert len(rows) == 1
-    assert f"`{kind.code}`" in rows[0]
+    (row,) = rows("errors.md", kind.__name__)
+    assert f"`{kind.code}`" in row
