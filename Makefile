@@ -63,7 +63,7 @@ fresh: ## clone HEAD into a temporary folder and test there, as a newcomer would
 LOCK := $(BIN)/pip-compile --quiet --allow-unsafe --generate-hashes --strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-lock: setup ## pin the newest releases of all dependencies again
+lock: setup ## pin the newest releases again, on the oldest Python supported (that of Debian 12)
 	@$(BIN)/pip install --quiet --disable-pip-version-check pip-tools
 	@export CUSTOM_COMPILE_COMMAND="make lock"; \
 	$(LOCK) --upgrade --output-file requirements.txt pyproject.toml; \
