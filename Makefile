@@ -52,7 +52,7 @@ bench: setup ## print `name: value unit` for each benchmark (ONLY=name for one)
 	@$(BIN)/python -m bench $(ONLY)
 
 e2e: setup ## the browser tests alone
-	@$(BIN)/python -m pytest -m browser
+	@if [ -d tests/e2e ]; then $(BIN)/python -m pytest tests/e2e; else echo "There is no browser test yet."; fi
 
 fresh: ## clone HEAD into a temporary folder and test there, as a newcomer would
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
