@@ -1,0 +1,85 @@
+"""Resources within resources: contained ones, Bundle entries, parameters (FHIR R4, 2.27.5 contained resources)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from fhir_server.validation.primitive import kind_of, shown
+from fhir_server.validation.run import Check, Json, Run
+
+
+def resource_check(resource_types: Collection[str], check_of: Callable[[str], Check]) -> Check:
+    """The check of a whole resource that stands in another, with a life of its own (Bundle entry, parameter)."""
+
+    def check(value: Any, holder: Json, run: Run) -> int:
+        kind = known_type(value, holder, resource_types, run)
+        if kind is None:
+            return 0
+        outer = run.resource, run.root, run.fragments
+        run.resource = run.root = value
+        run.fragments = set()
+        count = check_of(kind)(value, holder, run)
+        run.resource, run.root, run.fragments = outer
+        return count
+
+    return check
+
+
+def contained_check(resource_types: Collection[str], check_of: Callable[[str], Check]) -> Check:
+    """The check of a contained resource: dom-2, dom-4 and dom-5 at once, dom-3 when all references are known."""
+
+    def check(value: Any, holder: Json, run: Run) -> int:
+        kind = known_type(value, holder, resource_types, run)
+        if kind is None:
+            return 0
+        container = run.resource
+        refers_back = "#" in run.fragments
+        run.fragments.discard("#")
+        run.resource = value
+        count = check_of(kind)(value, holder, run)
+        run.resource = container
+        run.later.append(contained_reference_rule(value, run, refers_to_container="#" in run.fragments))
+        if refers_back:
+            run.fragments.add("#")
+        contained_rules(value, run)
+        return count
+
+    return check
+
+
+def known_type(value: Any, holder: Json, resource_types: Collection[str], run: Run) -> str | None:
+    """The type that a nested resource names, None and a fault when it names none that exists."""
+    if value.__class__ is not dict:
+        run.error(holder, None, "structure", f"Expected a resource, found {kind_of(value)}.")
+        return None
+    kind = value.get("resourceType")
+    if kind.__class__ is not str:
+        run.error(value, None, "structure", "A resource must name its type in resourceType.")
+        return None
+    if kind not in resource_types:
+        run.error(value, "resourceType", "structure", f"{shown(kind)} is not a resource type of R4.")
+        return None
+    return str(kind)
+
+
+def contained_rules(value: Json, run: Run) -> None:
+    """Report a contained resource that contains another (dom-2) or has a version or security labels (dom-4, dom-5)."""
+    if "contained" in value:
+        run.error(value, "contained", "invariant", "A contained resource must not contain another (dom-2).")
+    meta = value.get("meta")
+    if meta.__class__ is dict:
+        for key, rule in (("versionId", "dom-4"), ("lastUpdated", "dom-4"), ("security", "dom-5")):
+            if key in meta:
+                run.error(meta, key, "invariant", f"A contained resource must not have meta.{key} ({rule}).")
+
+
+def contained_reference_rule(value: Json, run: Run, *, refers_to_container: bool) -> Callable[[], None]:
+    """dom-3, to be looked at when the container has been walked: something must tie the resource to its container."""
+    fragments = run.fragments
+
+    def rule() -> None:
+        if not refers_to_container and f"#{value.get('id')}" not in fragments:
+            run.error(value, None, "invariant", f"Nothing refers to the contained resource #{value.get('id')} (dom-3).")
+
+    return rule
