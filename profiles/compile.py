@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fhir_server.definitions.registry import Definitions
 from fhir_server.definitions.search_parameter import filtered_cast
 from fhir_server.definitions.structure import MAX_VALUE_SET_EXTENSION, REGEX_EXTENSION, TYPE_EXTENSION
 from fhir_server.definitions.tables import write_groups
 from fhir_server.package import read_package
+from fhir_server.terminology.local import LocalTerminology
 
 FOLDER = Path(__file__).parent / "r4"
 PACKAGE = "data/fhir/hl7.fhir.r4.core-4.0.1.tgz"
@@ -25,17 +27,37 @@ Json = Mapping[str, Any]
 Record = tuple[str, Any]
 
 KEPT_EXTENSIONS = frozenset({MAX_VALUE_SET_EXTENSION, REGEX_EXTENSION, TYPE_EXTENSION})
-STRUCTURE_KEYS = ("url", "version", "name", "kind", "abstract", "type", "baseDefinition", "derivation", "contextInvariant")
+STRUCTURE_KEYS = (
+    "url", "version", "name", "kind", "abstract", "type", "baseDefinition", "derivation", "contextInvariant",
+)  # fmt: skip
 ELEMENT_KEYS = ("id", "path", "sliceName", "min", "max", "contentReference", "maxLength", "representation")
 ELEMENT_FLAGS = ("isModifier", "isSummary", "mustSupport")
 TYPED_PREFIXES = ("fixed", "pattern", "minValue", "maxValue")
 TYPE_KEYS = ("code", "profile", "targetProfile", "aggregation", "versioning")
 CODE_SYSTEM_KEYS = (
-    "url", "version", "name", "content", "caseSensitive", "valueSet", "supplements", "hierarchyMeaning", "language",
+    "url",
+    "version",
+    "name",
+    "content",
+    "caseSensitive",
+    "valueSet",
+    "supplements",
+    "hierarchyMeaning",
+    "language",
 )
 PROPERTIES = frozenset({"status", "notSelectable", "abstract", "child", "partOf", "parent", "subsumedBy"})
 SEARCH_KEYS = (
-    "url", "version", "code", "type", "base", "target", "multipleOr", "multipleAnd", "comparator", "modifier", "chain",
+    "url",
+    "version",
+    "code",
+    "type",
+    "base",
+    "target",
+    "multipleOr",
+    "multipleAnd",
+    "comparator",
+    "modifier",
+    "chain",
 )
 
 
@@ -102,8 +124,8 @@ def structures(resources: Mapping[str, list[Json]]) -> dict[str, bytes]:
             parts = body["differential"]["element"]
             head["differential"] = {"element": [picked(e, ELEMENT_KEYS) | full(e) for e in parts]}
         heads.append((url, head))
-        for element in body.get("snapshot", {}).get("element", ()):
-            elements.append((url, compact_element(element, url, invariants)))
+        snapshot = body.get("snapshot", {}).get("element", ())
+        elements.extend((url, compact_element(element, url, invariants)) for element in snapshot)
     return {
         "structures.tsv": write_groups(heads),
         "elements.tsv": write_groups(elements),
@@ -165,6 +187,31 @@ def value_sets(resources: Mapping[str, list[Json]]) -> dict[str, bytes]:
     return {"value_sets.tsv": write_groups(records)}
 
 
+def required_value_sets(resources: Mapping[str, list[Json]]) -> set[str]:
+    """The canonicals of the value sets that required bindings name."""
+    bindings = (
+        element["binding"]
+        for body in resources["StructureDefinition"]
+        for element in body.get("snapshot", {}).get("element", ())
+        if "binding" in element
+    )
+    return {b["valueSet"].partition("|")[0] for b in bindings if b["strength"] == "required" and "valueSet" in b}
+
+
+def expansions(resources: Mapping[str, list[Json]]) -> dict[str, bytes]:
+    """The table of the codes in the value sets of required bindings, where all of them can be listed."""
+    definitions = Definitions()
+    for body in (*resources["CodeSystem"], *resources["ValueSet"]):
+        definitions.add(body)
+    terminology = LocalTerminology(definitions)
+    records: list[Record] = []
+    for url in sorted(required_value_sets(resources)):
+        members = terminology.membership(url)
+        if members is not None and members.closed:
+            records.extend((url, [system, sorted(codes)]) for system, codes in sorted(members.systems.items()))
+    return {"expansions.tsv": write_groups(records)}
+
+
 def search_parameters(resources: Mapping[str, list[Json]]) -> dict[str, bytes]:
     """The table of search parameters, `as` on lists read as ofType()."""
     records: list[Record] = []
@@ -193,7 +240,12 @@ def compartments(resources: Mapping[str, list[Json]]) -> dict[str, bytes]:
 
 
 TABLES: tuple[Callable[[Mapping[str, list[Json]]], dict[str, bytes]], ...] = (
-    structures, code_systems, value_sets, search_parameters, compartments,
+    structures,
+    code_systems,
+    value_sets,
+    expansions,
+    search_parameters,
+    compartments,
 )
 
 

@@ -56,7 +56,7 @@ def property_value(body: Mapping[str, Any]) -> Any:
 def concept_from(body: Mapping[str, Any], parent: str | None) -> Concept:
     """Read one CodeSystem.concept below `parent`."""
     properties = tuple((p["code"], property_value(p)) for p in body.get("property", ()))
-    stated = tuple(value for code, value in properties if code == "subsumedBy" or code == "parent")
+    stated = tuple(value for code, value in properties if code in {"subsumedBy", "parent"})
     return Concept(
         code=body["code"],
         display=body.get("display"),

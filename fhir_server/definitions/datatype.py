@@ -1,4 +1,4 @@
-"""Types as JSON objects: which members each may have, by key and by FHIRPath name (FHIR R4, 2.6.2 JSON, 2.24 datatypes)."""
+"""Types as JSON objects: their members by key and by FHIRPath name (FHIR R4, 2.6.2 JSON, 2.24 datatypes)."""
 
 from __future__ import annotations
 
@@ -100,7 +100,14 @@ def members_of(element: Element, children: Mapping[str, list[Element]]) -> Itera
         kind = element.path if element.path in children and code in BACKBONE else code
         key = name + code[0].upper() + code[1:] if element.is_choice else name
         yield Member(
-            key, name, kind, many, low, element.max, reference, element,
+            key,
+            name,
+            kind,
+            many,
+            low,
+            element.max,
+            reference,
+            element,
             choice=name if element.is_choice else None,
             constraints=() if kind == element.path else element.constraints,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
 from typing import Any
+from weakref import WeakSet
 
 import orjson
 
@@ -37,16 +38,20 @@ class Definitions:
         self._types: dict[str, Type] = {}
         self._kinds: dict[str, set[str]] = {kind: set() for kind in KINDS}
         self._parameters: dict[str, dict[str, SearchParameter]] = {}
+        self._supplements: dict[str, list[str]] = {}
+        self.above: WeakSet[Definitions] = WeakSet()
         self.generation = 0
         self._open_shelves(tables, below)
+        if below is not None:
+            below.above.add(self)
 
     def _open_shelves(self, tables: Tables | None, below: Definitions | None) -> None:
-        under = below._shelves if below else {}
+        under = below.shelves if below else {}
         self._structures: Shelf[Structure] = Shelf(under.get("StructureDefinition"), *self._loading("structures"))
         self._code_systems: Shelf[CodeSystem] = Shelf(under.get("CodeSystem"), *self._loading("code_systems"))
         self._value_sets: Shelf[ValueSet] = Shelf(under.get("ValueSet"), *self._loading("value_sets"))
         self._search: Shelf[SearchParameter] = Shelf(under.get("SearchParameter"), *self._loading("search_parameters"))
-        self._shelves: dict[str, Shelf[Any]] = {
+        self.shelves: dict[str, Shelf[Any]] = {
             "StructureDefinition": self._structures,
             "CodeSystem": self._code_systems,
             "ValueSet": self._value_sets,
@@ -78,19 +83,27 @@ class Definitions:
         if kind not in READERS or "url" not in resource:
             return False
         record = READERS[kind](resource)
-        self._shelves[kind].add(record)
-        self.generation += 1
-        if isinstance(record, SearchParameter):
-            self._parameters.clear()
+        self.shelves[kind].add(record)
+        if isinstance(record, CodeSystem) and record.supplements:
+            self._supplements.setdefault(record.supplements.partition("|")[0], []).append(record.url)
         if isinstance(record, Structure):
             self._learn(record)
+        self.grow()
         return True
 
     def add_structure(self, structure: Structure) -> None:
         """Take in a structure whose snapshot was made elsewhere."""
         self._structures.add(structure)
-        self.generation += 1
         self._learn(structure)
+        self.grow()
+
+    def grow(self) -> None:
+        """Let what was read from older definitions, here and in those that extend these, be read again."""
+        self.generation += 1
+        self._types.clear()
+        self._parameters.clear()
+        for definitions in self.above:
+            definitions.grow()
 
     def _learn(self, structure: Structure) -> None:
         if structure.derivation != "constraint" and structure.kind in KINDS and not structure.abstract:
@@ -112,6 +125,20 @@ class Definitions:
         """The canonicals of all code systems, without versions."""
         return self._code_systems.urls()
 
+    def supplements(self, url: str) -> tuple[CodeSystem, ...]:
+        """The code systems that add displays and properties to the one of this canonical."""
+        names = (*self._supplements.get(url, ()), *self._core_supplements.get(url, ()))
+        own = tuple(s for s in map(self._code_systems.find, names) if s is not None)
+        return own + (self._below.supplements(url) if self._below else ())
+
+    @cached_property
+    def _core_supplements(self) -> Mapping[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for url, records in self._tables.code_systems.items() if self._tables else ():
+            if b'"supplements"' in records[0]:
+                found.setdefault(orjson.loads(records[0])["supplements"].partition("|")[0], []).append(url)
+        return found
+
     def value_set(self, canonical: str) -> ValueSet | None:
         """The value set of a canonical."""
         return self._value_sets.find(canonical)
@@ -124,12 +151,25 @@ class Definitions:
         """The search parameter of a canonical."""
         return self._search.find(canonical)
 
-    def compiled_expansion(self, url: str) -> Mapping[str, tuple[str, ...]] | None:
-        """The codes of each system in a value set that a required binding of the core names; None for others."""
+    def compiled_expansion(self, canonical: str) -> Mapping[str, tuple[str, ...]] | None:
+        """The codes of each system in a value set that a required binding of the core names.
+
+        None for others, and where an added resource may have changed the value set.
+        """
         if self._tables is None:
-            return self._below.compiled_expansion(url) if self._below else None
-        records = self._tables.expansions.get(url)
-        return None if records is None else {system: tuple(codes) for system, codes in map(orjson.loads, records)}
+            found = self._below.compiled_expansion(canonical) if self._below else None
+        else:
+            found = self._core_expansion(canonical)
+        if found is None or self._value_sets.has_own(canonical.partition("|")[0]):
+            return None
+        return None if any(self._code_systems.has_own(system) for system in found) else found
+
+    def _core_expansion(self, canonical: str) -> Mapping[str, tuple[str, ...]] | None:
+        url, _, version = canonical.partition("|")
+        records = self._tables.expansions.get(url) if self._tables else None
+        if records is None or (version and self._value_sets.find(canonical) is None):
+            return None
+        return {system: tuple(codes) for system, codes in map(orjson.loads, records)}
 
     def type(self, name: str) -> Type:
         """The type of a name or of a backbone's path; KeyError when there is none."""
@@ -158,19 +198,20 @@ class Definitions:
     @property
     def resource_types(self) -> frozenset[str]:
         """The names of all concrete resources."""
-        return self._of_kind("resource")
+        return self.of_kind("resource")
 
     @property
     def complex_types(self) -> frozenset[str]:
         """The names of all concrete complex datatypes."""
-        return self._of_kind("complex-type")
+        return self.of_kind("complex-type")
 
     @property
     def primitive_types(self) -> frozenset[str]:
         """The names of all primitive datatypes."""
-        return self._of_kind("primitive-type")
+        return self.of_kind("primitive-type")
 
-    def _of_kind(self, kind: str) -> frozenset[str]:
+    def of_kind(self, kind: str) -> frozenset[str]:
+        """The names of the concrete types of a StructureDefinition.kind."""
         if not self._kinds[kind]:
             return self._core_kinds[kind]
         return self._core_kinds[kind] | self._kinds[kind]
@@ -179,7 +220,7 @@ class Definitions:
     def _core_kinds(self) -> Mapping[str, frozenset[str]]:
         if self._tables is None:
             below = self._below
-            return {kind: below._of_kind(kind) if below else frozenset() for kind in KINDS}
+            return {kind: below.of_kind(kind) if below else frozenset() for kind in KINDS}
         found: dict[str, set[str]] = {kind: set() for kind in KINDS}
         for records in self._tables.structures.values():
             head = orjson.loads(records[0])
@@ -221,8 +262,9 @@ class Definitions:
         found: dict[str, dict[str, SearchParameter]] = {}
         for url in self._search.urls():
             parameter = self._search.find(url)
-            for base in parameter.base if parameter else ():
-                found.setdefault(base, {}).setdefault(parameter.code, parameter)
+            if parameter is not None:
+                for base in parameter.base:
+                    found.setdefault(base, {}).setdefault(parameter.code, parameter)
         return found
 
     def compartment(self, code: str) -> Compartment | None:

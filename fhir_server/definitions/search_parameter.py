@@ -1,4 +1,4 @@
-"""SearchParameter and CompartmentDefinition as typed records (FHIR R4, 5.6 SearchParameter, 5.5 CompartmentDefinition)."""
+"""SearchParameter and CompartmentDefinition as typed records (FHIR R4, 5.6 and 5.5)."""
 
 from __future__ import annotations
 
@@ -64,9 +64,7 @@ def search_parameter_from(body: Mapping[str, Any]) -> SearchParameter:
         base=tuple(body.get("base", ())),
         expression=filtered_cast(expression) if expression else None,
         target=tuple(body.get("target", ())),
-        components=tuple(
-            Component(c["definition"], filtered_cast(c["expression"])) for c in body.get("component", ())
-        ),
+        components=tuple(Component(c["definition"], filtered_cast(c["expression"])) for c in body.get("component", ())),
         multiple_or=body.get("multipleOr", True),
         multiple_and=body.get("multipleAnd", True),
         comparators=tuple(body.get("comparator", ())),

@@ -1,4 +1,4 @@
-"""Records of one kind of conformance resource, found by canonical with or without version (FHIR R4, 2.24.0.6 canonical)."""
+"""Records of one kind of conformance resource, found by canonical and version (FHIR R4, 2.24.0.6 canonical)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Shelf(Generic[Record]):
         self._load = load
         self._names = names
         self._added: dict[str, list[Record]] = {}
-        self._loaded: dict[str, Record | None] = {}
+        self._loaded: dict[str, Record] = {}
 
     def add(self, record: Record) -> None:
         """Put a record on the shelf; the same canonical and version is replaced."""
@@ -57,15 +57,20 @@ class Shelf(Generic[Record]):
         for record in reversed(self._added.get(url, ())):
             if not version or record.version == version:
                 yield record
-        if url not in self._loaded:
-            self._loaded[url] = self._load(url)
-        own = self._loaded[url]
+        own = self._loaded.get(url) or self._read(url)
         if own is not None and (not version or own.version == version):
             yield own
         if self._below is not None:
             found = self._below.find(f"{url}|{version}" if version else url)
             if found is not None:
                 yield found
+
+    def _read(self, url: str) -> Record | None:
+        """The compiled record, kept; what is not known is not kept, since any client may ask for anything."""
+        record = self._load(url)
+        if record is not None:
+            self._loaded[url] = record
+        return record
 
     def urls(self) -> Iterator[str]:
         """Every canonical once, without versions, those added here first."""

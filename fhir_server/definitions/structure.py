@@ -1,4 +1,4 @@
-"""StructureDefinition and ElementDefinition as typed records (FHIR R4, 2.32 ElementDefinition, 5.3 StructureDefinition)."""
+"""StructureDefinition and ElementDefinition as typed records (FHIR R4, 5.3 and 2.32)."""
 
 from __future__ import annotations
 
@@ -138,8 +138,11 @@ class Structure:
 def binding_from(body: Mapping[str, Any]) -> Binding:
     """Read an ElementDefinition.binding."""
     bound = next(
-        (x.get("valueCanonical") or x.get("valueUri") for x in body.get("extension", ())
-         if x.get("url") == MAX_VALUE_SET_EXTENSION),
+        (
+            x.get("valueCanonical") or x.get("valueUri")
+            for x in body.get("extension", ())
+            if x.get("url") == MAX_VALUE_SET_EXTENSION
+        ),
         None,
     )
     return Binding(body["strength"], body.get("valueSet", ""), bound)
@@ -193,10 +196,10 @@ def typed_value(body: Mapping[str, Any], prefix: str) -> TypedValue | None:
     return None
 
 
-PRIMITIVES = frozenset(
-    "base64Binary boolean canonical code date dateTime decimal id instant integer markdown oid positiveInt string time"
-    " unsignedInt uri url uuid xhtml".split()
-)
+PRIMITIVES = frozenset({
+    "base64Binary", "boolean", "canonical", "code", "date", "dateTime", "decimal", "id", "instant", "integer",
+    "markdown", "oid", "positiveInt", "string", "time", "unsignedInt", "uri", "url", "uuid", "xhtml",
+})  # fmt: skip
 
 
 def regex_from(body: Mapping[str, Any]) -> str | None:

@@ -32,7 +32,7 @@ class Include:
 
 @dataclass(frozen=True, slots=True)
 class ValueSet:
-    """A value set by its definition, or by the expansion that it was sent with (system, code pairs)."""
+    """A value set by its definition, with the expansion that it was sent with, if any (system, code pairs)."""
 
     url: str
     version: str | None
@@ -49,7 +49,9 @@ def include_from(body: Mapping[str, Any]) -> Include:
     return Include(
         system=body.get("system"),
         version=body.get("version"),
-        concepts=None if concepts is None else {
+        concepts=None
+        if concepts is None
+        else {
             c["code"]: (
                 c.get("display"),
                 tuple((d.get("language"), d["value"]) for d in c.get("designation", ())),
@@ -81,5 +83,5 @@ def value_set_from(body: Mapping[str, Any]) -> ValueSet:
         immutable=body.get("immutable", False),
         include=tuple(include_from(x) for x in compose.get("include", ())),
         exclude=tuple(include_from(x) for x in compose.get("exclude", ())),
-        expansion=expansion_from(body["expansion"]) if "expansion" in body and "compose" not in body else None,
+        expansion=expansion_from(body["expansion"]) if "expansion" in body else None,
     )
