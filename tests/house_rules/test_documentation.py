@@ -4,7 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
+from click import Command
 
+from fhir_server.app import application
+from fhir_server.cli import app
+from fhir_server.definitions.registry import r4
 from fhir_server.errors import FhirError
 from fhir_server.settings import Settings
 
@@ -22,6 +27,14 @@ def kinds(kind: type[FhirError]) -> Iterator[type[FhirError]]:
         yield from kinds(narrower)
 
 
+def commands(command: Command, name: str = "nhipcau") -> Iterator[tuple[str, Command]]:
+    narrower = getattr(command, "commands", {})
+    if not narrower:
+        yield name, command
+    for word, each in narrower.items():
+        yield from commands(each, f"{name} {word}")
+
+
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_a_setting_is_documented_with_its_default(name: str):
     rows = [
@@ -35,3 +48,20 @@ def test_a_setting_is_documented_with_its_default(name: str):
 def test_a_kind_of_failure_is_documented_with_its_code(kind: type[FhirError]):
     (row,) = rows("errors.md", kind.__name__)
     assert f"`{kind.code}`" in row
+
+
+@pytest.mark.parametrize(("name", "command"), list(commands(typer.main.get_command(app))))
+def test_a_command_is_documented_with_its_options(name: str, command: Command):
+    section = f"{(REFERENCE / 'command-line.md').read_text()}\n## ".partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+    assert section, f"{name} has no section"
+    options = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+    assert {option for option in options if f"\n| `{option}" not in section} == set()
+    arguments = {parameter.name or "" for parameter in command.params if parameter.param_type_name == "argument"}
+    assert {argument for argument in arguments if argument.upper() not in section} == set()
+
+
+def test_every_route_is_documented():
+    page = (REFERENCE / "http.md").read_text()
+    paths = {route.path for route in application(r4(), Settings()).routes}  # type: ignore[attr-defined]
+    undocumented = {path for path in paths if f" {path}`" not in page}
+    assert undocumented == {"/start_page.css", "/start_page.js"}

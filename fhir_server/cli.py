@@ -1,0 +1,191 @@
+"""The command `nhipcau`: check files, evaluate expressions, look into packages, run the service."""
+
+import signal
+import socket
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import orjson
+import typer
+import uvicorn
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fhir_server.app import application, limits_of
+from fhir_server.definitions.registry import Definitions, r4
+from fhir_server.errors import FhirError, Issue, TooLarge
+from fhir_server.fhirpath.engine import Engine
+from fhir_server.fhirpath.node import plain
+from fhir_server.formats import numbered_lines, receive, receive_exact
+from fhir_server.package import read_package
+from fhir_server.resource.exact import dump_exact
+from fhir_server.settings import settings
+from fhir_server.validation.validator import Validator
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+package_app = typer.Typer(help="Look into FHIR packages.", no_args_is_help=True)
+app.add_typer(package_app, name="package")
+
+COLOURS = {"fatal": "bold red", "error": "red", "warning": "yellow", "information": "cyan"}
+
+ReadableFile = typer.Argument(exists=True, dir_okay=False, help="JSON, XML or NDJSON.")
+Packages = Annotated[
+    list[Path] | None,
+    typer.Option("--package", metavar="FILE", exists=True, help="First add this FHIR package (.tgz or folder)."),
+]
+Port = Annotated[int, typer.Option(min=0, max=65535, metavar="NUMBER", help="The port to listen on.")]
+
+
+@app.callback()
+def nhipcau() -> None:
+    """Nhịp Cầu, a FHIR R4 server."""
+
+
+@app.command()
+def validate(
+    files: Annotated[list[Path], ReadableFile],
+    profile: Annotated[list[str] | None, typer.Option(metavar="URL", help="Also check against this profile.")] = None,
+    package: Packages = None,
+    depth: Annotated[
+        Literal["write", "full"] | None, typer.Option(help="What a server must refuse, or all that can be said.")
+    ] = None,
+) -> None:
+    """Check resources; exit with 1 when one has an error."""
+    definitions = definitions_with(package)
+    validator = Validator(definitions, depth=depth or settings().validation_depth)
+    counts: Counter[str] = Counter()
+    for name, raw in resources_in(files):
+        issues = checked(raw, validator, definitions, profile or ())
+        counts.update([issue.severity for issue in issues], resources=1)
+        for issue in issues:
+            print_line(issue_line(name, issue))
+    print_line(summary(counts))
+    raise typer.Exit(int(counts["error"] + counts["fatal"] > 0))
+
+
+@app.command()
+def fhirpath(
+    expression: Annotated[str, typer.Argument(help="A FHIRPath expression.")], file: Annotated[Path, ReadableFile]
+) -> None:
+    """Evaluate an expression on each resource of a file; print one line of JSON for each value."""
+    definitions = definitions_with(())
+    compiled = Engine(definitions).compile(expression)
+    for _name, raw in resources_in([file]):
+        for value in compiled.evaluate(receive_exact(raw, definitions, limits_of(settings()))):
+            print_line(Text(dump_exact(plain(value)).decode()))
+
+
+@package_app.command()
+def show(file: Annotated[Path, typer.Argument(exists=True, help="A package (.tgz) or its folder.")]) -> None:
+    """List the definitions in a FHIR package."""
+    table = Table("type", "canonical", "version", box=None, pad_edge=False)
+    for resource in read_package(file):
+        if "url" in resource:
+            table.add_row(resource["resourceType"], Text(resource["url"]), Text(resource.get("version", "")))
+    Console(soft_wrap=True).print(table)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
+    port: Port = 8080,
+    package: Packages = None,
+) -> None:
+    """Run the HTTP service until it is stopped. It asks nobody who they are."""
+    run(listening(host, port), definitions_with(package))
+
+
+@app.command()
+def demo(
+    data: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="The folder for demo.json.")],
+    port: Port = 8080,
+) -> None:
+    """Run the service on this machine, and say what to open."""
+    listener = listening("127.0.0.1", port)
+    base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    data.mkdir(parents=True, exist_ok=True)
+    (data / "demo.json").write_bytes(orjson.dumps({"baseUrl": f"{base}/fhir"}, option=orjson.OPT_INDENT_2))
+    print_line(Text(f"Mở / Open: {base}/\nKhông cần đăng nhập. / No login is needed. Ctrl+C: dừng / stop."))
+    run(listener, definitions_with(()))
+
+
+def main() -> None:
+    """Run the command; a failure that can be told is told, and the exit status is then 2."""
+    try:
+        app()
+    except FhirError as failure:
+        for issue in failure.issues:
+            print_line(issue_line("nhipcau", issue), Console(stderr=True))
+        sys.exit(2)
+
+
+def definitions_with(packages: Iterable[Path] | None) -> Definitions:
+    """Return the definitions of R4 and of these packages."""
+    definitions = r4().extended()
+    for package in packages or ():
+        for resource in read_package(package):
+            definitions.add(resource)
+    return definitions
+
+
+def resources_in(files: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
+    """Yield a name and the text of each resource in the files; those of NDJSON are named by file and line."""
+    for file in files:
+        if file.suffix == ".ndjson":
+            yield from ((f"{file}:{number}", line) for number, line in numbered_lines(file.read_bytes()))
+        else:
+            yield str(file), file.read_bytes()
+
+
+def checked(raw: bytes, validator: Validator, definitions: Definitions, profiles: Sequence[str]) -> tuple[Issue, ...]:
+    """Return all that is found in one resource, or why it cannot be read."""
+    try:
+        if len(raw) > settings().body_bytes:
+            raise TooLarge(f"The resource is longer than {settings().body_bytes} bytes.")
+        received = receive(raw, definitions, limits_of(settings()))
+        return (*received.issues, *validator.validate(received.body, profiles=profiles).issues)
+    except FhirError as failure:
+        return failure.issues
+
+
+def issue_line(name: str, issue: Issue) -> Text:
+    """Return one finding as one line: file, severity, place, text."""
+    place = f" {', '.join(issue.expression)}" if issue.expression else ""
+    source = f" [{issue.rule}]" if issue.rule else ""
+    return Text.assemble(
+        (name, "dim"), ": ", (issue.severity, COLOURS[issue.severity]), place, f": {issue.text}{source}"
+    )
+
+
+def summary(counts: Counter[str]) -> Text:
+    """Return the closing line of a check."""
+    errors = counts["error"] + counts["fatal"]
+    colour = COLOURS["error"] if errors else "green"
+    return Text(f"{counts['resources']} resources: {errors} errors, {counts['warning']} warnings", colour)
+
+
+def print_line(line: Text, console: Console | None = None) -> None:
+    """Print a line as it is, however narrow the terminal."""
+    (console or Console()).print(line, soft_wrap=True, highlight=False)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; stop the command when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        print_line(Text(f"Cannot listen on {host}, port {port}: {error.strerror}."), Console(stderr=True))
+        raise typer.Exit(2) from None
+
+
+def run(listener: socket.socket, definitions: Definitions) -> None:
+    """Serve until SIGTERM or SIGINT; what was accepted is finished, and the exit status is 0."""
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda _signal, _frame: sys.exit(0))
+    service = application(definitions, settings())
+    uvicorn.Server(uvicorn.Config(service, log_level="warning", access_log=False)).run([listener])

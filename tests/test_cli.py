@@ -1,0 +1,146 @@
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from fhir_server.cli import main
+
+PATIENT = '{"resourceType":"Patient","gender":"female"}'
+WRONG_PATIENT = '{"resourceType":"Patient","gender":"nu"}'
+XML = '<Patient xmlns="http://hl7.org/fhir"><gender value="female"/></Patient>'
+OBSERVATION = '{"resourceType":"Observation","status":"final","code":{"text":"a"},"valueQuantity":{"value":1.10}}'
+PROFILE = {
+    "resourceType": "StructureDefinition",
+    "url": "http://example.org/named-patient",
+    "version": "1",
+    "name": "NamedPatient",
+    "status": "active",
+    "kind": "resource",
+    "abstract": False,
+    "type": "Patient",
+    "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
+    "derivation": "constraint",
+    "differential": {"element": [{"id": "Patient.name", "path": "Patient.name", "min": 1}]},
+}
+
+
+@pytest.fixture
+def nhipcau(monkeypatch, capsys):
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nhipcau", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        printed = capsys.readouterr()
+        return int(stopped.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def write(tmp_path):
+    def file(name: str, text: str) -> Path:
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return file
+
+
+@pytest.fixture
+def package(tmp_path):
+    folder = tmp_path / "guide"
+    folder.mkdir()
+    (folder / "StructureDefinition-named-patient.json").write_text(json.dumps(PROFILE))
+    return folder
+
+
+def test_sound_files_are_valid(nhipcau, write):
+    status, out, _ = nhipcau("validate", write("a.json", PATIENT), write("b.xml", XML))
+    assert status == 0
+    assert "2 resources: 0 errors" in out
+
+
+def test_an_error_is_one_line_and_the_status(nhipcau, write):
+    file = write("lines.ndjson", f"{PATIENT}\n\n{WRONG_PATIENT}\n")
+    status, out, _ = nhipcau("validate", file)
+    assert status == 1
+    assert f"{file}:3: error Patient.gender: " in out
+    assert "2 resources: 1 errors" in out
+
+
+def test_a_file_that_cannot_be_read_is_an_error_beside_the_others(nhipcau, write):
+    status, out, _ = nhipcau("validate", write("a.json", "{"), write("b.json", PATIENT))
+    assert status == 1
+    assert "2 resources: 1 errors" in out
+
+
+def test_full_depth_says_more(nhipcau, write):
+    file = write("a.json", PATIENT)
+    _, short, _ = nhipcau("validate", file)
+    _, long, _ = nhipcau("validate", "--depth", "full", file)
+    assert "dom-6" not in short
+    assert "dom-6" in long
+
+
+def test_a_profile_of_a_package_is_applied(nhipcau, write, package):
+    file = write("a.json", PATIENT)
+    assert nhipcau("validate", "--package", package, file)[0] == 0
+    status, out, _ = nhipcau("validate", "--package", package, "--profile", PROFILE["url"], file)
+    assert status == 1
+    assert "Patient" in out
+
+
+def test_a_package_shows_what_it_defines(nhipcau, package):
+    status, out, _ = nhipcau("package", "show", package)
+    assert status == 0
+    assert re.search(r"StructureDefinition +http://example.org/named-patient +1", out)
+
+
+def test_an_expression_prints_its_values_as_json(nhipcau, write):
+    status, out, _ = nhipcau("fhirpath", "Observation.value.value | status", write("a.json", OBSERVATION))
+    assert status == 0
+    assert out.splitlines() == ["1.10", '"final"']
+
+
+def test_a_wrong_expression_is_told_with_its_place(nhipcau, write):
+    status, out, err = nhipcau("fhirpath", "name.first(", write("a.json", PATIENT))
+    assert status == 2
+    assert out == ""
+    assert "column" in err
+
+
+@pytest.mark.server
+def test_the_demo_says_what_to_open_and_stops_when_told(tmp_path):
+    command = [Path(sys.executable).with_name("nhipcau"), "demo", "--data", tmp_path, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            base = wait_for(tmp_path / "demo.json")["baseUrl"]
+            with urlopen(base.removesuffix("/fhir") + "/health", timeout=30) as answer:
+                assert answer.status == 200
+        finally:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+        assert process.stdout
+        assert base.removesuffix("/fhir") in process.stdout.read()
+
+
+def test_a_port_in_use_is_told(nhipcau, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        status, _, err = nhipcau("demo", "--data", tmp_path, "--port", taken.getsockname()[1])
+    assert status == 2
+    assert "Cannot listen" in err
+
+
+def wait_for(file: Path) -> dict[str, str]:
+    deadline = time.monotonic() + 30
+    while not (file.exists() and file.read_bytes()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return dict(json.loads(file.read_bytes()))

@@ -1,0 +1,18 @@
+from collections.abc import Iterator
+
+import pytest
+
+from fhir_server.errors import FhirError
+from fhir_server.rest import STATUS
+
+
+def kinds(kind: type[FhirError]) -> Iterator[type[FhirError]]:
+    yield kind
+    for narrower in kind.__subclasses__():
+        if narrower.__module__ == FhirError.__module__:
+            yield from kinds(narrower)
+
+
+@pytest.mark.parametrize("kind", list(kinds(FhirError)), ids=lambda kind: kind.__name__)
+def test_every_kind_of_failure_has_its_status(kind):
+    assert STATUS[kind].is_server_error == (kind.__name__ in ("FhirError", "Unsupported"))
