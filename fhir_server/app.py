@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from fhir_server.definitions.registry import Definitions
 from fhir_server.errors import FhirError, Issue, NotFound, operation_outcome
@@ -79,14 +79,13 @@ def limits_of(settings: Settings) -> Limits:
 def application(definitions: Definitions, settings: Settings) -> FastAPI:
     """Return the service over these definitions, ready to answer."""
     service = Service(definitions, Validator(definitions, depth="full"), limits_of(settings), settings.body_bytes)
-    routes = [
+    routes: list[BaseRoute] = [
         Route("/fhir/$validate", service.validate, methods=["POST"]),
         Route("/fhir/{type}/$validate", service.validate, methods=["POST"]),
         *(Route(path, page(*file)) for path, file in PAGE_FILES.items()),
     ]
-    handlers = {FhirError: refused, HTTPException: refused_by_framework, Exception: failed}
-    service_over_http = FastAPI(
-        title="Nhịp Cầu", routes=routes, exception_handlers=handlers, docs_url=None, redoc_url=None
-    )
-    service_over_http.add_api_route("/health", health)
-    return service_over_http
+    composed = FastAPI(title="Nhịp Cầu", routes=routes, docs_url=None, redoc_url=None)
+    composed.add_api_route("/health", health)
+    for kind, handler in ((FhirError, refused), (HTTPException, refused_by_framework), (Exception, failed)):
+        composed.add_exception_handler(kind, handler)
+    return composed

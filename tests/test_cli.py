@@ -46,7 +46,7 @@ def nhipcau(monkeypatch, capsys):
 @pytest.fixture
 def write(tmp_path):
     def file(name: str, text: str) -> Path:
-        path = tmp_path / name
+        path = Path(tmp_path, name)
         path.write_text(text)
         return path
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
-from click import Command
 
 from fhir_server.app import application
 from fhir_server.cli import app
@@ -27,7 +27,7 @@ def kinds(kind: type[FhirError]) -> Iterator[type[FhirError]]:
         yield from kinds(narrower)
 
 
-def commands(command: Command, name: str = "nhipcau") -> Iterator[tuple[str, Command]]:
+def commands(command: Any, name: str = "nhipcau") -> Iterator[tuple[str, Any]]:
     narrower = getattr(command, "commands", {})
     if not narrower:
         yield name, command
@@ -51,7 +51,7 @@ def test_a_kind_of_failure_is_documented_with_its_code(kind: type[FhirError]):
 
 
 @pytest.mark.parametrize(("name", "command"), list(commands(typer.main.get_command(app))))
-def test_a_command_is_documented_with_its_options(name: str, command: Command):
+def test_a_command_is_documented_with_its_options(name: str, command: Any):
     section = f"{(REFERENCE / 'command-line.md').read_text()}\n## ".partition(f"\n## {name}\n")[2].partition("\n## ")[0]
     assert section, f"{name} has no section"
     options = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}

@@ -33,7 +33,7 @@ REGISTRY_HOST = re.compile(
         )
     )
 )
-UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
+UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME)\b")
 ONE_MACHINE = re.compile(r"(?<![\w.])/(work|root|home|tmp)" r"/\w|proto" r"types/")
 
 
