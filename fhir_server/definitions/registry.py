@@ -18,6 +18,7 @@ from fhir_server.definitions.search_parameter import (
     search_parameter_from,
 )
 from fhir_server.definitions.shelf import Shelf
+from fhir_server.definitions.snapshot import SnapshotFault, SnapshotMaker
 from fhir_server.definitions.structure import TYPE_URL, Structure, structure_from
 from fhir_server.definitions.tables import Tables
 from fhir_server.definitions.value_set import ValueSet, value_set_from
@@ -40,6 +41,7 @@ class Definitions:
         self._parameters: dict[str, dict[str, SearchParameter]] = {}
         self._supplements: dict[str, list[str]] = {}
         self.above: WeakSet[Definitions] = WeakSet()
+        self._snapshots: SnapshotMaker | None = None
         self.generation = 0
         self._open_shelves(tables, below)
         if below is not None:
@@ -75,10 +77,7 @@ class Definitions:
         return Definitions(below=self)
 
     def add(self, resource: Mapping[str, Any]) -> bool:
-        """Take in a conformance resource; False for a kind that these definitions do not keep.
-
-        A StructureDefinition needs its snapshot here: fhir_server.package adds those of differentials.
-        """
+        """Take in a conformance resource; False for a kind that these definitions do not keep."""
         kind = resource.get("resourceType", "")
         if kind not in READERS or "url" not in resource:
             return False
@@ -102,6 +101,7 @@ class Definitions:
         self.generation += 1
         self._types.clear()
         self._parameters.clear()
+        self._snapshots = None
         for definitions in self.above:
             definitions.grow()
 
@@ -110,8 +110,24 @@ class Definitions:
             self._kinds[structure.kind].add(structure.type)
 
     def structure(self, canonical: str) -> Structure | None:
-        """The structure of a canonical."""
-        return self._structures.find(canonical)
+        """The structure of a canonical, with a snapshot made from its differential where it came without.
+
+        `elements` stays empty where no snapshot can be made; `snapshots` says why.
+        """
+        found = self._structures.find(canonical)
+        if found is None or found.elements or not found.differential:
+            return found
+        try:
+            return found.with_snapshot(self.snapshots.make(found).elements)
+        except SnapshotFault:
+            return found
+
+    @property
+    def snapshots(self) -> SnapshotMaker:
+        """The maker of snapshots, which remembers those it made until these definitions grow."""
+        if self._snapshots is None:
+            self._snapshots = SnapshotMaker(self._structures.find)
+        return self._snapshots
 
     def structures(self) -> Iterator[str]:
         """The canonicals of all structures, without versions."""
@@ -181,7 +197,7 @@ class Definitions:
         root = TYPE_URL + name.partition(".")[0]
         if self._below is not None and not self._structures.has_own(root):
             return self._below.type(name)
-        structure = self._structures.find(root)
+        structure = self.structure(root)
         if structure is None or structure.derivation == "constraint" or structure.kind not in KINDS:
             raise KeyError(name)
         self._types.update((t.name, t) for t in types_of(structure) if t.name not in self._types)
