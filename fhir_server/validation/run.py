@@ -54,14 +54,30 @@ class Run:
     """The state that checks share while one resource is validated.
 
     `resource` is the nearest resource around the value in hand (FHIRPath's %resource), `root` the one that contains it
-    (%rootResource), `bundles` the Bundles around, outermost first. `fragments` holds the `#id` references met in `root`.
-    `later` holds checks that need the whole resource to have been seen.
+    (%rootResource), `bundles` the Bundles around, outermost first. `fragments` holds the `#id` references met in it.
+    `later` holds checks that need the whole resource to have been seen. `memo` keeps what was found out once and is
+    asked for again: entries of a Bundle, whether a resource meets a profile.
     """
 
-    __slots__ = ("bundles", "environment", "faults", "fragments", "later", "outermost", "resolver", "resource", "root")
+    __slots__ = (
+        "_environment",
+        "bundles",
+        "environment_of",
+        "faults",
+        "fragments",
+        "later",
+        "memo",
+        "outermost",
+        "resolver",
+        "resource",
+        "root",
+    )
 
-    def __init__(self, outermost: Json, environment: Environment, resolver: Resolver = resolve_nothing) -> None:
-        self.environment = environment
+    def __init__(
+        self, outermost: Json, environment_of: Callable[[Run], Environment], resolver: Resolver = resolve_nothing
+    ) -> None:
+        self.environment_of = environment_of
+        self._environment: Environment | None = None
         self.outermost = outermost
         self.resource = outermost
         self.root = outermost
@@ -69,7 +85,15 @@ class Run:
         self.faults: list[Fault] = []
         self.fragments: set[str] = set()
         self.later: list[Callable[[], None]] = []
+        self.memo: dict[Any, Any] = {}
         self.resolver = resolver
+
+    @property
+    def environment(self) -> Environment:
+        """What invariants may ask, made when the first one asks."""
+        if self._environment is None:
+            self._environment = self.environment_of(self)
+        return self._environment
 
     def report(self, fault: Fault) -> None:
         """Keep a fault."""

@@ -9,14 +9,16 @@ from typing import Any, Literal
 from fhir_server.definitions.registry import Definitions
 from fhir_server.errors import Issue
 from fhir_server.fhirpath.engine import Engine
-from fhir_server.fhirpath.environment import Environment, NullEnvironment
 from fhir_server.terminology.local import LocalTerminology
 from fhir_server.terminology.protocol import Terminology
 from fhir_server.validation.binding import Bindings
 from fhir_server.validation.constraint import Constraints
+from fhir_server.validation.environment import environments
 from fhir_server.validation.location import located
 from fhir_server.validation.primitive import kind_of, shown
-from fhir_server.validation.run import Json, Resolver, Run, resolve_nothing
+from fhir_server.validation.profile import Profiles
+from fhir_server.validation.profile_claim import apply_profile, claimed_profile_rule
+from fhir_server.validation.run import Json, Resolver, Rule, Run, resolve_nothing
 from fhir_server.validation.structure import StructureChecks
 
 Depth = Literal["write", "full"]
@@ -43,22 +45,36 @@ class Validator:
     """
 
     def __init__(
-        self, definitions: Definitions, terminology: Terminology | None = None, depth: Depth = "write"
+        self,
+        definitions: Definitions,
+        terminology: Terminology | None = None,
+        depth: Depth = "write",
+        *,
+        claimed_profiles: bool | None = None,
     ) -> None:
+        """Compile nothing yet; `claimed_profiles` says whether meta.profile is applied, at full depth unless told."""
         self._definitions = definitions
         terminology = terminology or LocalTerminology(definitions)
         engine = Engine(definitions)
         constraints = Constraints(definitions, engine, SEVERITIES[depth])
-        self._structures = StructureChecks(definitions, Bindings(terminology), constraints, {}, {})
-        self._environment: Environment = NullEnvironment()
+        bindings = Bindings(terminology)
+        self.profiles = Profiles(definitions, terminology, bindings, constraints)
+        rules: dict[str, tuple[Rule, ...]] = {}
+        if claimed_profiles or (claimed_profiles is None and depth == "full"):
+            claims = claimed_profile_rule(self.profiles)
+            rules = dict.fromkeys(definitions.resource_types, (claims,))
+        self._structures = StructureChecks(definitions, bindings, constraints, rules, {})
+        self._environment_of = environments(terminology, self.profiles, self._structures.check)
 
-    def validate(self, resource: Any, resolver: Resolver = resolve_nothing) -> Verdict:
-        """The issues of a resource, most of all none; never raises for what the resource holds."""
+    def validate(self, resource: Any, resolver: Resolver = resolve_nothing, profiles: Sequence[str] = ()) -> Verdict:
+        """The issues of a resource by its type and these profiles, mostly none; never raises for what it holds."""
         refused = unusable(resource, self._definitions)
         if refused:
             return Verdict([refused], 0)
-        run = Run(resource, self._environment, resolver)
+        run = Run(resource, self._environment_of, resolver)
         members = self._structures.check(resource["resourceType"])(resource, resource, run)
+        for canonical in profiles:
+            apply_profile(self.profiles, canonical, resource, run)
         for check in run.later:
             check()
         if not run.faults:

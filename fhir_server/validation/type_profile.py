@@ -1,0 +1,109 @@
+"""Profiles on the type of an element, and on what it refers to (FHIR R4, 2.32 ElementDefinition.type)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from fhir_server.definitions.registry import Definitions
+from fhir_server.validation.element_check import Floor
+from fhir_server.validation.element_tree import ElementNode, profiles_by_type
+from fhir_server.validation.item import Item
+from fhir_server.validation.primitive import shown
+from fhir_server.validation.reference import literal_type
+from fhir_server.validation.resolution import resolved
+from fhir_server.validation.run import Fault, Run
+from fhir_server.validation.slicing import ItemCheck, fault_at
+
+
+class Profiles(Protocol):
+    """What these checks ask of the profiles."""
+
+    definitions: Definitions
+
+    def item_check(self, canonical: str) -> ItemCheck | None:
+        """The check of a profile; None when it is unknown."""
+
+    def judge(self, item: Item, canonical: str, run: Run) -> list[Fault]:
+        """The faults of an item by a profile."""
+
+
+def type_profile_check(profiles: Profiles, node: ElementNode, floor: Floor, profile: str) -> ItemCheck | None:
+    """The check of an item by the profiles on its type and on its target; None where there are none."""
+    own = profiles_by_type(node.types)
+    targets = profiles_by_type(node.types, targets=True)
+    checks: list[ItemCheck] = []
+    if own and not floor.has(lambda e: profiles_by_type(e.types) == own):
+        checks += [one_of_check(profiles, code, named, profile) for code, named in own.items()]
+    if targets and not floor.has(lambda e: profiles_by_type(e.types, targets=True) == targets):
+        checks += [target_check(profiles, named, profile) for code, named in targets.items() if code == "Reference"]
+    if len(checks) < 2:
+        return checks[0] if checks else None
+
+    def check(item: Item, run: Run) -> None:
+        for one in checks:
+            one(item, run)
+
+    return check
+
+
+def one_of_check(profiles: Profiles, code: str, named: Sequence[str], profile: str) -> ItemCheck:
+    """The check of an item of a type that must meet one of some profiles."""
+    is_subtype = profiles.definitions.is_subtype
+
+    def check(item: Item, run: Run) -> None:
+        if not is_subtype(item.type, code):
+            return
+        if len(named) == 1:
+            one = profiles.item_check(named[0])
+            if one is not None:
+                one(item, run)
+            return
+        run.faults.extend(unmet(profiles, item, named, profile, run))
+
+    return check
+
+
+def unmet(profiles: Profiles, item: Item, named: Sequence[str], profile: str, run: Run) -> list[Fault]:
+    """The fault of an item that meets none of some profiles, with the reason for each; none when it meets one."""
+    reasons = []
+    for canonical in named:
+        if profiles.item_check(canonical) is None:
+            return []
+        faults = [f for f in profiles.judge(item, canonical, run) if f.severity == "error"]
+        if not faults:
+            return []
+        reasons.append(f"{canonical}: {faults[0].text}")
+    text = f"None of the allowed profiles is met. {' '.join(reasons)}"
+    return [fault_at(item, "structure", text, profile)]
+
+
+def target_check(profiles: Profiles, named: Sequence[str], profile: str) -> ItemCheck:
+    """The check of what a reference names: its type, and its profile where the resource can be seen."""
+    definitions = profiles.definitions
+    structures = {c: definitions.structure(c) for c in named}
+    types = {s.type for s in structures.values() if s is not None}
+    open_ended = None in structures.values()
+    free = {s.type for s in structures.values() if s is not None and s.derivation != "constraint"}
+
+    def allows(kind: str, some: set[str]) -> bool:
+        return any(definitions.is_subtype(kind, t) for t in some)
+
+    def check(item: Item, run: Run) -> None:
+        reference: Any = item.value.get("reference") if item.value.__class__ is dict else None
+        if reference.__class__ is not str:
+            return
+        found = resolved(reference, run)
+        kind = found.type if found is not None else literal_type(reference, definitions.resource_types)
+        if kind is None or open_ended:
+            return
+        if not allows(kind, types):
+            text = f"{shown(reference)} refers to {kind}, but this element allows {' or '.join(sorted(types))}."
+            run.report(Fault(item.value, "reference", None, "error", "structure", text, None, profile))
+        elif found is not None and not allows(kind, free):
+            fitting = [c for c, s in structures.items() if s is not None and definitions.is_subtype(kind, s.type)]
+            for fault in unmet(profiles, found, fitting, profile, run):
+                text = f"{shown(reference)}: {fault.text}"
+                run.report(Fault(item.value, "reference", None, "error", "structure", text, None, profile))
+
+    return check
