@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from fhir_server.definitions.element_body import element_body
 from fhir_server.definitions.registry import Definitions
 from fhir_server.definitions.search_parameter import filtered_cast
 from fhir_server.definitions.structure import MAX_VALUE_SET_EXTENSION, REGEX_EXTENSION, TYPE_EXTENSION
@@ -111,20 +112,20 @@ def compact_element(element: Json, owner: str, invariants: Invariants) -> dict[s
 
 
 def structures(resources: Mapping[str, list[Json]]) -> dict[str, bytes]:
-    """The tables of structures, their elements and invariants."""
+    """The tables of structures, their elements and invariants; snapshots that the package lacks are made."""
     heads: list[Record] = []
     elements: list[Record] = []
     invariants = Invariants()
+    definitions = Definitions()
+    for body in resources["StructureDefinition"]:
+        definitions.add(body)
     for body in resources["StructureDefinition"]:
         url = body["url"]
         head = picked(body, STRUCTURE_KEYS)
         if "context" in body:
             head["context"] = [picked(c, ("type", "expression")) for c in body["context"]]
-        if "snapshot" not in body:
-            parts = body["differential"]["element"]
-            head["differential"] = {"element": [picked(e, ELEMENT_KEYS) | full(e) for e in parts]}
         heads.append((url, head))
-        snapshot = body.get("snapshot", {}).get("element", ())
+        snapshot = body["snapshot"]["element"] if "snapshot" in body else made_snapshot(definitions, url)
         elements.extend((url, compact_element(element, url, invariants)) for element in snapshot)
     return {
         "structures.tsv": write_groups(heads),
@@ -133,11 +134,10 @@ def structures(resources: Mapping[str, list[Json]]) -> dict[str, bytes]:
     }
 
 
-def full(element: Json) -> dict[str, Any]:
-    """What a differential's element says beyond its head, constraints in full."""
-    body = compact_element(element, "", Invariants())
-    body["constraint"] = [picked(c, ("key", "severity", "expression")) for c in element.get("constraint", ())]
-    return body
+def made_snapshot(definitions: Definitions, url: str) -> list[dict[str, Any]]:
+    """The snapshot made from a differential, as ElementDefinitions."""
+    structure = definitions.structure(url)
+    return [] if structure is None else [element_body(element) for element in structure.elements]
 
 
 def compact_concepts(bodies: Iterable[Json], parent: str | None) -> Iterator[dict[str, Any]]:

@@ -114,13 +114,23 @@ class Definitions:
 
         `elements` stays empty where no snapshot can be made; `snapshots` says why.
         """
-        found = self._structures.find(canonical)
+        found = self.stated_structure(canonical)
         if found is None or found.elements or not found.differential:
             return found
         try:
             return found.with_snapshot(self.snapshots.make(found).elements)
         except SnapshotFault:
             return found
+
+    def stated_structure(self, canonical: str) -> Structure | None:
+        """The structure of a canonical as it was added: without elements where it came without a snapshot."""
+        return self._structures.find(canonical)
+
+    def is_core(self, url: str) -> bool:
+        """True for a structure of the compiled core."""
+        if self._tables is not None:
+            return url in self._tables.structures
+        return self._below is not None and self._below.is_core(url)
 
     @property
     def snapshots(self) -> SnapshotMaker:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
+
+VERSION_PART = re.compile(r"[0-9]+|[a-z]+", re.IGNORECASE | re.ASCII)
+RANK = {"-": 0, "": 1}  # of what follows the release: a preview, then nothing, then further parts
 
 
 class Canonical(Protocol):
@@ -21,8 +25,17 @@ class Canonical(Protocol):
 Record = TypeVar("Record", bound=Canonical)
 
 
+def version_order(version: str | None) -> tuple[tuple[int, int, str], ...]:
+    """A sort key that puts 1.10 after 1.9, a release after its previews and no version before any."""
+    if version is None:
+        return ()
+    release, dash, preview = version.partition("-")
+    parts = (*VERSION_PART.findall(release), *(("-", *VERSION_PART.findall(preview)) if dash else ("",)))
+    return tuple((RANK.get(part[:1], 2), int(part) if part.isdecimal() else 0, part) for part in parts)
+
+
 class Shelf(Generic[Record]):
-    """Records by canonical; those added here come before those of `below`, the newest first.
+    """Records by canonical; those added here come before those of `below`, the highest version first.
 
     `load` makes a record of the compiled tables when it is first asked for; `names` lists what it can make.
     """
@@ -42,7 +55,7 @@ class Shelf(Generic[Record]):
     def add(self, record: Record) -> None:
         """Put a record on the shelf; the same canonical and version is replaced."""
         others = [r for r in self._added.get(record.url, ()) if r.version != record.version]
-        self._added[record.url] = [*others, record]
+        self._added[record.url] = sorted((*others, record), key=lambda r: version_order(r.version))
 
     def has_own(self, url: str) -> bool:
         """True when a record of the canonical was added here, not below."""

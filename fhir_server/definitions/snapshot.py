@@ -29,7 +29,8 @@ ROOM = 200_000
 EXTENSIONS = frozenset({"extension", "modifierExtension"})
 BACKBONE = frozenset({"BackboneElement", "Element"})
 BY_URL = Slicing((Discriminator("value", "url"),), "open", ordered=False)
-BY_TYPE = Slicing((Discriminator("type", "$this"),), "closed", ordered=False)
+BY_TYPE = Slicing((Discriminator("type", "$this"),), "open", ordered=False)
+BY_VALUE = Slicing((Discriminator("pattern", "$this"),), "open", ordered=False)
 UNTOLD = Slicing((), "open", ordered=False)
 
 
@@ -41,17 +42,20 @@ class SnapshotFault(FhirError):
 
 @dataclass(slots=True)
 class Node:
-    """An element with its children, None until they are asked for, and its slices in order."""
+    """An element with its children, None until they are asked for, and its slices in order.
+
+    `shortened` keeps the types of a choice that short paths have bound to some of them.
+    """
 
     element: Element
     children: dict[str, Node] | None = None
     slices: dict[str, Node] = field(default_factory=dict)
-    implied: bool = False
+    shortened: tuple[TypeRef, ...] = ()
 
     def copy(self) -> Node:
         """The same tree again, free to be changed."""
         children = None if self.children is None else {name: node.copy() for name, node in self.children.items()}
-        return Node(self.element, children, {name: node.copy() for name, node in self.slices.items()}, self.implied)
+        return Node(self.element, children, {name: node.copy() for name, node in self.slices.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +92,25 @@ class SnapshotMaker:
         """The structure's own snapshot, or the one made for it."""
         return structure.elements or self.make(structure).elements
 
-    def base(self, structure: Structure) -> Structure | None:
-        """The structure that this one derives from; None at the root, SnapshotFault where it is not known."""
+    def base(self, structure: Structure) -> tuple[Structure | None, Issue | None]:
+        """The structure that this one derives from, None at the root.
+
+        For a profile whose base is not known the type itself stands in, with a warning; SnapshotFault where none does.
+        """
         if structure.base_definition is None:
-            return None
+            return None, None
         found = self._find(structure.base_definition)
-        if found is None:
-            text = f"The base {structure.base_definition} of {structure.url} is not loaded"
+        if found is not None:
+            return found, None
+        text = f"The base {structure.base_definition} of {structure.url} is not loaded"
+        stand_in = self._find(TYPE_URL + structure.type) if structure.derivation == "constraint" else None
+        if stand_in is None:
             raise SnapshotFault(fault(structure, text))
-        return found
+        return stand_in, replace(
+            fault(structure, f"{text}; the rules of {structure.type} stand in for it"),
+            severity="warning",
+            fix=f"Load the package that has {structure.base_definition}.",
+        )
 
     def known(self, canonical: str) -> Structure | None:
         """A structure that has elements, for unfolding; None when it is not known or cannot be had now."""
@@ -118,6 +132,7 @@ class Growth:
         self._maker = maker
         self._issues: list[Issue] = []
         self._room = ROOM
+        self._change = Element("", "", 0, None)
         self._names = slice_names(structure.differential)
         self._root = self._planted()
 
@@ -130,7 +145,8 @@ class Growth:
     def _planted(self) -> Node:
         """The tree of the base, under the name of the structure's own type."""
         structure = self._structure
-        base = self._maker.base(structure)
+        base, warning = self._maker.base(structure)
+        self._issues.extend(() if warning is None else (warning,))
         name = structure.differential[0].path.partition(".")[0] if structure.differential else structure.type
         if base is None:
             return Node(Element(name, name, 0, None), {})
@@ -143,19 +159,20 @@ class Growth:
 
     def _place(self, steps: Steps, change: Element) -> None:
         """Merge one element of the differential into the tree."""
-        node = self._root
+        self._change = change
         if len(steps) > DEEPEST:
-            self._report(change, f"{change.path} lies deeper than {DEEPEST} elements")
+            self._report(f"{change.path} lies deeper than {DEEPEST} elements")
             return
+        node = self._root
         for depth, step in enumerate(steps[1:], start=1):
-            found = self._step(node, step, last=depth == len(steps) - 1, change=change)
+            found = self._step(node, step, depth)
             if found is None:
-                self._report(change, f"{change.path} is not in the base {self._structure.base_definition}")
+                self._report(f"{change.path} is not in the base {self._structure.base_definition}")
                 return
             node = found
         self._merge(node, change)
 
-    def _step(self, node: Node, step: Step, *, last: bool, change: Element) -> Node | None:
+    def _step(self, node: Node, step: Step, depth: int) -> Node | None:
         """The child of a node, or a slice of it, made where it is asked for the first time."""
         name, slice_name = step
         children = self._children(node)
@@ -163,28 +180,41 @@ class Growth:
         if child is None:
             choice = choice_of(children, name)
             if choice is not None:
-                return self._typed(choice, name, change if last else None)
-            if not (last and self._structure.derivation == "specialization"):
+                return self._short(choice, name, depth)
+            if self._structure.derivation != "specialization" or not self._is_last(depth):
                 return None
-            children[name] = child = Node(replace(change, constraints=self._type_constraints(change)))
+            constraints = self._type_constraints(self._change)
+            children[name] = child = Node(replace(self._change, constraints=constraints))
         if slice_name is None:
             return child
-        if self._is_alias(child, slice_name):
+        if self._is_alias(child, slice_name, depth):
             child.element = replace(child.element, slice_name=slice_name)
             return child
         if child.element.is_choice and slice_name not in child.slices:
-            return self._typed(child, slice_name, change if last else None, short=False)
-        return self._sliced(child, slice_name)
+            return self._typed(child, slice_name, depth)
+        return self._sliced(child, slice_name, depth)
 
-    def _is_alias(self, node: Node, name: str) -> bool:
-        """True for a slice name on an element that is not sliced: it only gives the element another name."""
+    def _is_last(self, depth: int) -> bool:
+        """True at the end of the path of the differential's element."""
+        return self._change.path.count(".") == depth
+
+    def _is_alias(self, node: Node, name: str, depth: int) -> bool:
+        """True for the only slice name on an element that is not sliced: it gives the element another name.
+
+        The R4 package has such; but one that tells its own value tells some repetitions from others, so is a slice.
+        """
         element = node.element
-        if element.slicing is not None or element.name in EXTENSIONS or element.slice_name not in {None, name}:
+        if element.slice_name == name:
+            return True
+        if element.slicing is not None or element.name in EXTENSIONS or element.slice_name is not None:
             return False
         stem = element.name.removesuffix("[x]")
         if element.is_choice and any(type_key(stem, t) == name for t in element.types):
             return False
-        return element.slice_name == name or len(self._names.get(element.path, ())) == 1
+        if element.max != 1 and self._is_last(depth) and has_value(self._change):
+            return False
+        path = ".".join(self._change.path.split(".")[: depth + 1])
+        return len(self._names.get(path, ())) == 1
 
     def _type_constraints(self, element: Element) -> tuple[Constraint, ...]:
         """The constraints that a new element has from its type: Extension's, or those that all datatypes have."""
@@ -198,19 +228,15 @@ class Growth:
         structure = self._maker.known(TYPE_URL + code)
         return structure is not None and structure.kind == "resource"
 
-    def _sliced(self, node: Node, name: str) -> Node:
+    def _sliced(self, node: Node, name: str, depth: int) -> Node:
         """The slice of this name; `a/b` is the slice b of slice a."""
         outer, slash, _ = name.rpartition("/")
-        if slash and outer in node.slices:
-            return self._sliced_at(node.slices[outer], name)
-        return self._sliced_at(node, name)
-
-    def _sliced_at(self, node: Node, name: str) -> Node:
-        if name not in node.slices:
-            if node.element.slicing is None:
-                node.element = replace(node.element, slicing=self._slicing_of(node.element))
-            node.slices[name] = Node(as_slice(node.element, name), self._copied(node).children)
-        return node.slices[name]
+        holder = node.slices.get(outer, node) if slash else node
+        if name not in holder.slices:
+            if holder.element.slicing is None:
+                holder.element = replace(holder.element, slicing=self._slicing_of(holder.element, depth))
+            holder.slices[name] = Node(as_slice(holder.element, name), self._copied(holder).children)
+        return holder.slices[name]
 
     def _copied(self, node: Node) -> Node:
         """A copy of a node; SnapshotFault when copies of copies pass what any true profile has."""
@@ -220,32 +246,41 @@ class Growth:
             raise SnapshotFault(Issue("error", "too-costly", text, ("StructureDefinition.differential",)))
         return node.copy()
 
-    def _slicing_of(self, element: Element) -> Slicing:
+    def _slicing_of(self, element: Element, depth: int) -> Slicing:
         """How an element is sliced that the differential does not say it of."""
         if element.name in EXTENSIONS:
             return BY_URL
         if element.is_choice:
             return BY_TYPE
-        self._report(element, f"{element.path} has slices and no slicing that tells them apart")
+        text = f"{self._change.path} has the slice {self._change.slice_name} and no slicing"
+        if self._is_last(depth) and has_value(self._change):
+            self._report(f"{text}; it is told from others by its own value")
+            return BY_VALUE
+        self._report(f"{text} that tells it from others")
         return UNTOLD
 
-    def _typed(self, choice: Node, name: str, change: Element | None, *, short: bool = True) -> Node:
-        """The slice of a choice that holds one type, by its name (`valueQuantity`) or the name of its slice.
+    def _short(self, choice: Node, name: str, depth: int) -> Node:
+        """The slice of a choice that a short path (`valueQuantity`) means.
 
-        A short path alone bounds the choice to the types so named.
+        Where the choice is not sliced otherwise, it is bound to the types so named.
         """
         if name in choice.slices:
             return choice.slices[name]
         stem = choice.element.name.removesuffix("[x]")
+        if choice.element.slicing is None:
+            choice.shortened = choice.element.types
+            choice.element = replace(choice.element, slicing=replace(BY_TYPE, rules="closed"), types=())
+        if choice.shortened:
+            named = (t for t in choice.shortened if type_key(stem, t) == name)
+            choice.element = replace(choice.element, types=(*choice.element.types, *named))
+        return self._typed(choice, name, depth)
+
+    def _typed(self, choice: Node, name: str, depth: int) -> Node:
+        """The slice of a choice that holds one type, by the name of its slice."""
+        stem = choice.element.name.removesuffix("[x]")
         named = tuple(t for t in choice.element.types if type_key(stem, t) == name)
-        fresh = choice.element.slicing is None
-        node = self._sliced_at(choice, name)
-        if short and named:
-            kept = named if fresh else (*(t for t in choice.element.types if choice.implied), *named)
-            choice.implied = choice.implied or fresh
-            if choice.implied:
-                choice.element = replace(choice.element, types=tuple(dict.fromkeys(kept)))
-        types = (change.types if change is not None else ()) or named or choice.element.types
+        node = self._sliced(choice, name, depth)
+        types = (self._change.types if self._is_last(depth) else ()) or named or choice.element.types
         node.element = replace(node.element, types=types)
         if len(types) == 1:
             node.children = None
@@ -261,7 +296,7 @@ class Growth:
     def _typed_children(self, element: Element) -> dict[str, Node]:
         source = self._source(element.types)
         if source is None:
-            self._report(element, f"The elements below {element.path} cannot be had: its type is not one known type")
+            self._report(f"The elements below {element.path} cannot be had: its type is not one known type")
             return {}
         return source.children or {}
 
@@ -273,7 +308,7 @@ class Growth:
             root = self._definition(TYPE_URL + path.partition(".")[0])
         source = found_at(root, path)
         if source is None:
-            self._report(node.element, f"{node.element.path} refers to {reference}, which is not there")
+            self._report(f"{node.element.path} refers to {reference}, which is not there")
             return {}
         copied = self._copied(source)
         node.element = replace(node.element, content_reference=None, types=source.element.types)
@@ -302,10 +337,18 @@ class Growth:
         element = node.element if profile is None else with_profile(node.element, profile.element)
         if change.types and change.types != element.types and not node.slices:
             if {reference.code for reference in change.types} <= BACKBONE:
-                node.children = node.children if profile is None else profile.children
+                change = self._without_profile(node, change, profile)
             elif retyped(element, change):
                 node.children = None
         node.element = merged(element, change)
+
+    def _without_profile(self, node: Node, change: Element, profile: Node | None) -> Element:
+        """The change of a backbone, whose profile is a part of another structure and is read into the node here."""
+        if profile is not None:
+            node.children = profile.children
+        elif change.types[0].profiles:
+            self._report(f"{change.path} shall be as {change.types[0].profiles[0]} says, which is not loaded")
+        return replace(change, types=tuple(TypeRef(reference.code) for reference in change.types))
 
     def _profile(self, change: Element) -> Node | None:
         """The one profile that a constraint names for the type of an element."""
@@ -313,8 +356,8 @@ class Growth:
             return None
         return self._definition(change.types[0].profiles[0])
 
-    def _report(self, element: Element, text: str) -> None:
-        place = f"StructureDefinition.differential.element.where(id='{element.id}')"
+    def _report(self, text: str) -> None:
+        place = f"StructureDefinition.differential.element.where(id='{self._change.id}')"
         self._issues.append(Issue("warning", "invalid", text, (place,), self._structure.url))
 
 
@@ -327,6 +370,11 @@ def retyped(element: Element, change: Element) -> bool:
     """True when the types change so that children unfolded from them are no longer the right ones."""
     profiled = any(reference.profiles for reference in change.types)
     return profiled or {t.code for t in element.types} != {t.code for t in change.types}
+
+
+def has_value(element: Element) -> bool:
+    """True for an element that states its own value."""
+    return element.fixed is not None or element.pattern is not None
 
 
 def size(node: Node) -> int:
@@ -354,7 +402,7 @@ def choice_of(children: dict[str, Node], name: str) -> Node | None:
     for key, child in children.items():
         if key.endswith("[x]"):
             stem = key.removesuffix("[x]")
-            names = {type_key(stem, t) for t in child.element.types}
+            names = {type_key(stem, t) for t in (*child.element.types, *child.shortened)}
             if name in names or name in child.slices:
                 return child
     return None

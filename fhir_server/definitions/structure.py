@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 SYSTEM_TYPE = "http://hl7.org/fhirpath/System."
 TYPE_EXTENSION = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type"
 REGEX_EXTENSION = "http://hl7.org/fhir/StructureDefinition/regex"
 MAX_VALUE_SET_EXTENSION = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet"
+PROFILE_ELEMENT_EXTENSION = "http://hl7.org/fhir/StructureDefinition/elementdefinition-profile-element"
 TYPE_URL = "http://hl7.org/fhir/StructureDefinition/"
 
 
@@ -155,11 +157,20 @@ def type_from(body: Mapping[str, Any], path: str) -> TypeRef:
         code = system_type(body, path)
     return TypeRef(
         code,
-        tuple(body.get("profile", ())),
+        tuple(profiles_of(body)),
         tuple(body.get("targetProfile", ())),
         tuple(body.get("aggregation", ())),
         body.get("versioning"),
     )
+
+
+def profiles_of(body: Mapping[str, Any]) -> Iterator[str]:
+    """The profiles of a type; one that means an element inside a structure ends in `#` and the element's id."""
+    for profile, extra in zip_longest(body.get("profile", ()), body.get("_profile", ())):
+        parts = (extra or {}).get("extension", ())
+        inner = next((x.get("valueString") for x in parts if x.get("url") == PROFILE_ELEMENT_EXTENSION), None)
+        if profile is not None:
+            yield f"{profile}#{inner}" if inner else profile
 
 
 def system_type(body: Mapping[str, Any], path: str) -> str:
