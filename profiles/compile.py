@@ -140,26 +140,40 @@ def made_snapshot(definitions: Definitions, url: str) -> list[dict[str, Any]]:
     return [] if structure is None else [element_body(element) for element in structure.elements]
 
 
-def compact_concepts(bodies: Iterable[Json], parent: str | None) -> Iterator[dict[str, Any]]:
-    """The concepts of a tree, each with the code above it."""
+def filtered_properties(resources: Mapping[str, list[Json]]) -> frozenset[str]:
+    """The concept properties that the filters of value sets look at."""
+    parts = (
+        part
+        for body in resources["ValueSet"]
+        for side in ("include", "exclude")
+        for part in body.get("compose", {}).get(side, ())
+    )
+    return frozenset(condition["property"] for part in parts for condition in part.get("filter", ()))
+
+
+def compact_concepts(bodies: Iterable[Json], parent: str | None, kept: frozenset[str]) -> Iterator[dict[str, Any]]:
+    """The concepts of a tree, each with the code above it and the properties that are kept."""
     for body in bodies:
         record = picked(body, ("code", "display"))
         if parent is not None:
             record["parent"] = parent
         if "designation" in body:
             record["designation"] = [picked(d, ("language", "value")) for d in body["designation"]]
-        properties = [p for p in body.get("property", ()) if p["code"] in PROPERTIES]
+        properties = [p for p in body.get("property", ()) if p["code"] in kept]
         if properties:
             record["property"] = properties
         yield record
-        yield from compact_concepts(body.get("concept", ()), body["code"])
+        yield from compact_concepts(body.get("concept", ()), body["code"], kept)
 
 
 def code_systems(resources: Mapping[str, list[Json]]) -> dict[str, bytes]:
     """The tables of code systems and their concepts."""
+    kept = PROPERTIES | filtered_properties(resources)
     heads = [(b["url"], picked(b, CODE_SYSTEM_KEYS)) for b in resources["CodeSystem"]]
     concepts = (
-        (b["url"], record) for b in resources["CodeSystem"] for record in compact_concepts(b.get("concept", ()), None)
+        (b["url"], record)
+        for b in resources["CodeSystem"]
+        for record in compact_concepts(b.get("concept", ()), None, kept)
     )
     return {"code_systems.tsv": write_groups(heads), "concepts.tsv": write_groups(concepts)}
 

@@ -64,7 +64,10 @@ class Shelf(Generic[Record]):
     def find(self, canonical: str) -> Record | None:
         """The record of `url` or `url|version`; None when there is none."""
         url, _, version = canonical.partition("#")[0].partition("|")
-        return next(self._candidates(url, version), None)
+        found = next(self._candidates(url, version), None)
+        if found is None and version:  # some canonicals of table 0006 and others hold a bar themselves
+            found = next(self._candidates(canonical, ""), None)
+        return found
 
     def _candidates(self, url: str, version: str) -> Iterator[Record]:
         for record in reversed(self._added.get(url, ())):

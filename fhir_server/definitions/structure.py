@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import zip_longest
 from typing import Any
 
+UNTOLD_ID = "id?"
 SYSTEM_TYPE = "http://hl7.org/fhirpath/System."
 TYPE_EXTENSION = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type"
 REGEX_EXTENSION = "http://hl7.org/fhir/StructureDefinition/regex"
@@ -153,15 +156,23 @@ def binding_from(body: Mapping[str, Any]) -> Binding:
 def type_from(body: Mapping[str, Any], path: str) -> TypeRef:
     """Read an ElementDefinition.type; the System types of ids, urls and primitive values become FHIR types."""
     code = body.get("code", "")
+    if len(body) == 1 and not code.startswith(SYSTEM_TYPE):
+        return plain_type(code)
     if code.startswith(SYSTEM_TYPE):
         code = system_type(body, path)
     return TypeRef(
         code,
-        tuple(profiles_of(body)),
+        tuple(profiles_of(body)) if "profile" in body else (),
         tuple(body.get("targetProfile", ())),
         tuple(body.get("aggregation", ())),
         body.get("versioning"),
     )
+
+
+@lru_cache(1024)
+def plain_type(code: str) -> TypeRef:
+    """A type that is its code alone; most are one of few."""
+    return TypeRef(code)
 
 
 def profiles_of(body: Mapping[str, Any]) -> Iterator[str]:
@@ -179,7 +190,7 @@ def system_type(body: Mapping[str, Any], path: str) -> str:
     if last == "value":
         return str(body["code"])
     if last == "id" and path.count(".") == 1 and path[0].isupper():
-        return "id?"
+        return UNTOLD_ID
     named = next((x for x in body.get("extension", ()) if x.get("url") == TYPE_EXTENSION), None)
     return str(named.get("valueUrl") or named.get("valueUri")) if named else "string"
 
@@ -188,7 +199,13 @@ def constraint_from(body: Mapping[str, Any], owner: str) -> Constraint | None:
     """Read an ElementDefinition.constraint; None where it has no FHIRPath expression."""
     if "expression" not in body:
         return None
-    return Constraint(body["key"], body["severity"], body["expression"], body.get("source", owner))
+    return interned(body["key"], body["severity"], body["expression"], body.get("source", owner))
+
+
+@lru_cache(4096)
+def interned(key: str, severity: str, expression: str, source: str) -> Constraint:
+    """A constraint; `ele-1` stands on nearly every element, so each is made once."""
+    return Constraint(key, severity, expression, source)
 
 
 def slicing_from(body: Mapping[str, Any]) -> Slicing:
@@ -197,16 +214,20 @@ def slicing_from(body: Mapping[str, Any]) -> Slicing:
     return Slicing(parts, body.get("rules", "open"), body.get("ordered", False))
 
 
-def typed_value(body: Mapping[str, Any], prefix: str) -> TypedValue | None:
-    """The member `prefix[x]` of an ElementDefinition with its type."""
+def typed_values(body: Mapping[str, Any]) -> dict[str, TypedValue]:
+    """The members of an ElementDefinition that end in a type, by field: `fixedCode` is the `fixed` of a code."""
+    found: dict[str, TypedValue] = {}
     for key, value in body.items():
-        if key.startswith(prefix) and key[len(prefix) : len(prefix) + 1].isupper():
-            name = key[len(prefix) :]
+        prefix = TYPED_MEMBER.match(key)
+        if prefix is not None:
+            name = key[prefix.end() :]
             lower = name[0].lower() + name[1:]
-            return TypedValue(lower if lower in PRIMITIVES else name, value)
-    return None
+            found[TYPED_FIELDS[prefix[0]]] = TypedValue(lower if lower in PRIMITIVES else name, value)
+    return found
 
 
+TYPED_MEMBER = re.compile("(?:fixed|pattern|minValue|maxValue)(?=[A-Z])")
+TYPED_FIELDS = {"fixed": "fixed", "pattern": "pattern", "minValue": "min_value", "maxValue": "max_value"}
 PRIMITIVES = frozenset({
     "base64Binary", "boolean", "canonical", "code", "date", "dateTime", "decimal", "id", "instant", "integer",
     "markdown", "oid", "positiveInt", "string", "time", "unsignedInt", "uri", "url", "uuid", "xhtml",
@@ -236,11 +257,8 @@ def element_from(body: Mapping[str, Any], owner: str) -> Element:
         types=tuple(type_from(t, path) for t in body.get("type", ())),
         content_reference=body.get("contentReference"),
         binding=binding_from(body["binding"]) if "binding" in body else None,
-        fixed=typed_value(body, "fixed"),
-        pattern=typed_value(body, "pattern"),
-        min_value=typed_value(body, "minValue"),
-        max_value=typed_value(body, "maxValue"),
         max_length=body.get("maxLength"),
+        **typed_values(body),
         constraints=tuple(c for c in constraints if c is not None),
         slicing=slicing_from(body["slicing"]) if "slicing" in body else None,
         slice_name=body.get("sliceName"),
@@ -274,8 +292,13 @@ def structure_from(body: Mapping[str, Any]) -> Structure:
 
 def elements_from(body: Mapping[str, Any], view: str, url: str, kind: str) -> tuple[Element, ...]:
     """The elements of a snapshot or differential; an id is `id` in resources and `string` elsewhere."""
-    parts = (element_from(e, url) for e in body.get(view, {}).get("element", ()))
     own = "id" if kind == "resource" else "string"
-    return tuple(
-        replace(e, types=tuple(replace(t, code=own) if t.code == "id?" else t for t in e.types)) for e in parts
-    )
+    return tuple(with_id_type(element_from(e, url), own) for e in body.get(view, {}).get("element", ()))
+
+
+def with_id_type(element: Element, own: str) -> Element:
+    """The element with the type of its id told, where that hangs on the structure."""
+    if not any(reference.code == UNTOLD_ID for reference in element.types):
+        return element
+    types = tuple(replace(t, code=own) if t.code == UNTOLD_ID else t for t in element.types)
+    return replace(element, types=types)
