@@ -6,9 +6,14 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-DEEP: Any = []
-for _ in range(70):
-    DEEP = [DEEP]
+
+def nested(levels: int) -> Any:
+    """Extensions in extensions, legal but for what the innermost lacks."""
+    return {"url": "http://a", "extension": [nested(levels - 1)]} if levels else {"url": "http://a"}
+
+
+DEEP = [nested(25)]
+TOO_DEEP = [nested(40)]
 
 LONG = "x" * 70_000
 
@@ -26,7 +31,7 @@ VALUES: list[Any] = [
     "#a", "Patient/", "Patient/1/_history/", "http://", "http://[::1", "http://a b", "%", "Patient?x=%zz", "|",
     "http://hl7.org/fhir/StructureDefinition/Patient|9", "====", "AAA", "AA==AA==", "<div>",
     '<div xmlns="http://www.w3.org/1999/xhtml"><p></div>', "<!DOCTYPE x><div/>", "&&&;", "a" * 65, LONG,
-    "$this.where(", "(a+)+$", "{}", "[]", [], {}, [None], [[]], [{}], {"": ""}, {"a": None}, DEEP,
+    "$this.where(", "(a+)+$", "{}", "[]", [], {}, [None], [[]], [{}], {"": ""}, {"a": None}, DEEP, TOO_DEEP,
     {"resourceType": "Patient"}, {"resourceType": 1}, {"resourceType": "Patent"}, {"reference": "#x"},
     {"reference": 1}, {"extension": []},
     {"extension": [{"url": "a", "valueString": "b", "extension": [{"url": "c"}]}]}, {"id": ["a"]},

@@ -101,6 +101,7 @@ def test_ordinary_values_raise_no_alarm(harmless):
     assert not may_lose(sent(harmless))
 
 
-def test_every_official_example_comes_back_token_for_token(r4_examples):
-    for name, raw in r4_examples.items():
+def test_official_examples_come_back_token_for_token(r4_examples):
+    for name in sorted(r4_examples)[::10]:  # tests/conformance/examples_round_trip.py takes them all
+        raw = r4_examples[name]
         assert dump_exact(parse_exact(raw)) == tokens(raw.decode()).encode(), name
