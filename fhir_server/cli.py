@@ -12,7 +12,6 @@ import orjson
 import typer
 import uvicorn
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from fhir_server.app import application, limits_of
@@ -21,7 +20,7 @@ from fhir_server.errors import FhirError, Issue, TooLarge
 from fhir_server.fhirpath.engine import Engine
 from fhir_server.fhirpath.node import plain
 from fhir_server.formats import numbered_lines, receive, receive_exact
-from fhir_server.package import read_package
+from fhir_server.package import load_package
 from fhir_server.resource.exact import dump_exact
 from fhir_server.settings import settings
 from fhir_server.validation.validator import Validator
@@ -72,7 +71,7 @@ def fhirpath(
     expression: Annotated[str, typer.Argument(help="A FHIRPath expression.")], file: Annotated[Path, ReadableFile]
 ) -> None:
     """Evaluate an expression on each resource of a file; print one line of JSON for each value."""
-    definitions = definitions_with(())
+    definitions = r4()
     compiled = Engine(definitions).compile(expression)
     for _name, raw in resources_in([file]):
         for value in compiled.evaluate(receive_exact(raw, definitions, limits_of(settings()))):
@@ -81,12 +80,16 @@ def fhirpath(
 
 @package_app.command()
 def show(file: Annotated[Path, typer.Argument(exists=True, help="A package (.tgz) or its folder.")]) -> None:
-    """List the definitions in a FHIR package."""
-    table = Table("type", "canonical", "version", box=None, pad_edge=False)
-    for resource in read_package(file):
-        if "url" in resource:
-            table.add_row(resource["resourceType"], Text(resource["url"]), Text(resource.get("version", "")))
-    Console(soft_wrap=True).print(table)
+    """List the definitions in a FHIR package, and what is wrong with any."""
+    package = load_package(r4().extended(), file)
+    print_line(Text(f"{package.name} {package.version or ''}".rstrip(), "bold"))
+    for kind, count in package.counts.items():
+        print_line(Text(f"{count:6} {kind}"))
+    for canonical in package.canonicals:
+        print_line(Text(canonical))
+    for issue in package.issues:
+        print_line(issue_line(file.name, issue), to_errors=True)
+    raise typer.Exit(int(any(issue.is_error for issue in package.issues)))
 
 
 @app.command()
@@ -110,7 +113,7 @@ def demo(
     data.mkdir(parents=True, exist_ok=True)
     (data / "demo.json").write_bytes(orjson.dumps({"baseUrl": f"{base}/fhir"}, option=orjson.OPT_INDENT_2))
     print_line(Text(f"Mở / Open: {base}/\nKhông cần đăng nhập. / No login is needed. Ctrl+C: dừng / stop."))
-    run(listener, definitions_with(()))
+    run(listener, r4())
 
 
 def main() -> None:
@@ -119,16 +122,17 @@ def main() -> None:
         app()
     except FhirError as failure:
         for issue in failure.issues:
-            print_line(issue_line("nhipcau", issue), Console(stderr=True))
+            print_line(issue_line("nhipcau", issue), to_errors=True)
         sys.exit(2)
 
 
 def definitions_with(packages: Iterable[Path] | None) -> Definitions:
-    """Return the definitions of R4 and of these packages."""
+    """Return the definitions of R4 and of these packages; what cannot be used of a package is told, not fatal."""
     definitions = r4().extended()
     for package in packages or ():
-        for resource in read_package(package):
-            definitions.add(resource)
+        for issue in load_package(definitions, package).issues:
+            if issue.is_error:
+                print_line(issue_line(package.name, issue), to_errors=True)
     return definitions
 
 
@@ -168,9 +172,9 @@ def summary(counts: Counter[str]) -> Text:
     return Text(f"{counts['resources']} resources: {errors} errors, {counts['warning']} warnings", colour)
 
 
-def print_line(line: Text, console: Console | None = None) -> None:
+def print_line(line: Text, *, to_errors: bool = False) -> None:
     """Print a line as it is, however narrow the terminal."""
-    (console or Console()).print(line, soft_wrap=True, highlight=False)
+    Console(stderr=to_errors).print(line, soft_wrap=True, highlight=False)
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -179,7 +183,7 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        print_line(Text(f"Cannot listen on {host}, port {port}: {error.strerror}."), Console(stderr=True))
+        print_line(Text(f"Cannot listen on {host}, port {port}: {error.strerror}."), to_errors=True)
         raise typer.Exit(2) from None
 
 

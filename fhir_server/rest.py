@@ -73,10 +73,15 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
+def status_of(failure: FhirError) -> HTTPStatus:
+    """Return the status of a failure: that of its kind, or of the nearest wider kind that has one."""
+    return next(STATUS[kind] for kind in type(failure).__mro__ if kind in STATUS)
+
+
 async def refused(_request: Request, failure: Exception) -> Response:
     """Answer a failure with its OperationOutcome and the status of its kind."""
     assert isinstance(failure, FhirError)
-    return FhirResponse(failure.operation_outcome(), STATUS[type(failure)])
+    return FhirResponse(failure.operation_outcome(), status_of(failure))
 
 
 async def refused_by_framework(_request: Request, failure: Exception) -> Response:
