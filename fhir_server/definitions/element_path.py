@@ -19,13 +19,16 @@ def steps_of(element_id: str) -> Steps:
 def located(elements: Iterable[Element]) -> Iterator[tuple[Steps, Element]]:
     """The elements with their steps, from the ids, or where those say too little from the order of the elements.
 
-    The slice names on the way to an element without a telling id are those of the elements before it.
+    The slice names on the way to an element without a telling id are those of the elements before it. Where no id
+    names a slice, none tells.
     """
+    elements = list(elements)
+    telling = any(":" in element.id for element in elements)
     open_slices: dict[str, str] = {}
     for element in elements:
         names = element.path.split(".")
         told = steps_of(element.id)
-        if len(told) != len(names) or not agrees(told, element):
+        if not telling or len(told) != len(names) or not agrees(told, element):
             told = tuple((name, open_slices.get(".".join(names[: i + 1]))) for i, name in enumerate(names))
             told = (*told[:-1], (names[-1], element.slice_name))
         open_slices = {path: name for path, name in open_slices.items() if element.path.startswith(f"{path}.")}

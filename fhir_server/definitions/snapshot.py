@@ -301,11 +301,16 @@ class Growth:
         return source.children or {}
 
     def _referred(self, node: Node, reference: str) -> dict[str, Node]:
-        """The children of the element that a content reference names; from here on the node is its own element."""
+        """The children of the element that a content reference names; from here on the node is its own element.
+
+        A profile starts from what its base says there, not from what it has itself said so far.
+        """
         path = reference.rpartition("#")[2]
         root: Node | None = self._root
         if path.partition(".")[0] != self._root.element.path:
             root = self._definition(TYPE_URL + path.partition(".")[0])
+        elif self._structure.derivation == "constraint":
+            root = self._planted()
         source = found_at(root, path)
         if source is None:
             self._report(f"{node.element.path} refers to {reference}, which is not there")
@@ -334,6 +339,8 @@ class Growth:
     def _merge(self, node: Node, change: Element) -> None:
         """Let the differential's element change the node."""
         profile = self._profile(change)
+        if node.element.content_reference is not None and change.types:
+            self._children(node)  # while it still refers to the content whose type is said again
         element = node.element if profile is None else with_profile(node.element, profile.element)
         if change.types and change.types != element.types and not node.slices:
             if {reference.code for reference in change.types} <= BACKBONE:
