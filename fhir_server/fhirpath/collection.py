@@ -23,13 +23,13 @@ def singleton(items: list[Any], what: str = "input") -> Any:
 
 
 def boolean(items: list[Any]) -> bool | None:
-    """The collection as a condition: a single item that is not a boolean counts as true."""
+    """The collection as a condition: a single item that is not a boolean counts as true, one without value as none."""
     if not items:
         return None
     if len(items) > 1:
         raise FHIRPathError(f"Expected a single boolean, found {len(items)} items")
     value = system_value(items[0])
-    return value if isinstance(value, bool) else True
+    return value if value is None or isinstance(value, bool) else True
 
 
 def typed(items: list[Any], kind: type | tuple[type, ...], what: str) -> Any:

@@ -18,7 +18,15 @@ from fhir_server.fhirpath.evaluation import Evaluation, Frame, Run
 from fhir_server.fhirpath.functions import FUNCTIONS
 from fhir_server.fhirpath.model import Model
 from fhir_server.fhirpath.node import Node, decimal_from, plain
-from fhir_server.fhirpath.predicate import Predicate, Surroundings, is_met
+from fhir_server.fhirpath.predicate.condition import TRUE, Conditions, shape
+from fhir_server.fhirpath.predicate.surroundings import (
+    VALUELESS,
+    Predicate,
+    ReadAll,
+    Surroundings,
+    Unsupported,
+    is_met,
+)
 from fhir_server.fhirpath.static import Static
 from fhir_server.fhirpath.syntax import Syntax
 
@@ -135,20 +143,41 @@ class Engine:
         return self._predicates(errata.corrected(expression), type)
 
     def _predicate(self, expression: str, context: str) -> Predicate:
-        return self.general_predicate(expression, context)
+        tree = self.compile(expression, context, strict=False).tree
+        root = context.partition(".")[0]
+        conditions = Conditions(self.model, self._general, context, root if self.model.is_resource(root) else "")
+        if shape(tree) not in TRUE:
+            return self.general_predicate(expression, context)
+        try:
+            specialised = conditions.holds(tree)
+        except Unsupported:
+            return self.general_predicate(expression, context)
+
+        def holds(value: Any, run: Surroundings) -> bool:
+            return specialised(value.value if value.__class__ is Node else value, run)
+
+        return holds if self.model.is_primitive(context) else specialised
 
     def general_predicate(self, expression: str, context: str) -> Predicate:
         """The same by ordinary evaluation, for what the specialised form does not cover."""
-        compiled = self.compile(expression, context, strict=False)
-        model, clock = self.model, self.clock
+        evaluate = self._general(self.compile(expression, context, strict=False).tree, context)
+        return lambda value, run: is_met(list(evaluate(value, run)))
 
-        def holds(value: Any, run: Surroundings) -> bool:
-            node = value if isinstance(value, Node) else Node(value, context)
+    def _general(self, tree: Syntax, context: str) -> ReadAll:
+        """A tree for a context of a type, as a closure on raw values."""
+        code = Compiler(self.model, FUNCTIONS, strict=False).compile(tree, Scope(Static(frozenset({context}), many=False)))
+        model, clock, run_code = self.model, self.clock, code.run
+
+        def evaluate(value: Any, run: Surroundings) -> list[Any]:
+            if value is VALUELESS:
+                node = Node(None, context, {})
+            else:
+                node = value if value.__class__ is Node else Node(value, context)
             resource, root = model.node(run.resource), model.node(run.root)
             state = Evaluation(model, run.environment, clock, [node], resource, root, {})
-            return is_met(compiled.run(state))
+            return run_code(Frame(state, state.context))
 
-        return holds
+        return evaluate
 
     def node(self, value: Any, name: str | None = None) -> Node:
         """A value with its type."""
