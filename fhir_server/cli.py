@@ -11,14 +11,14 @@ from typing import Annotated, Literal
 import orjson
 import typer
 import uvicorn
+from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
 from fhir_server.app import application, limits_of
 from fhir_server.definitions.registry import Definitions, r4
-from fhir_server.errors import FhirError, Issue, TooLarge
+from fhir_server.errors import FhirError, Invalid, Issue, TooLarge
 from fhir_server.fhirpath.engine import Engine
-from fhir_server.fhirpath.node import plain
 from fhir_server.formats import numbered_lines, receive, receive_exact
 from fhir_server.package import load_package
 from fhir_server.resource.exact import dump_exact
@@ -31,7 +31,7 @@ app.add_typer(package_app, name="package")
 
 COLOURS = {"fatal": "bold red", "error": "red", "warning": "yellow", "information": "cyan"}
 
-ReadableFile = typer.Argument(exists=True, dir_okay=False, help="JSON, XML or NDJSON.")
+FORMATS = "JSON, XML or NDJSON."
 Packages = Annotated[
     list[Path] | None,
     typer.Option("--package", metavar="FILE", exists=True, help="First add this FHIR package (.tgz or folder)."),
@@ -46,7 +46,7 @@ def nhipcau() -> None:
 
 @app.command()
 def validate(
-    files: Annotated[list[Path], ReadableFile],
+    files: Annotated[list[Path], typer.Argument(metavar="FILES", exists=True, dir_okay=False, help=FORMATS)],
     profile: Annotated[list[str] | None, typer.Option(metavar="URL", help="Also check against this profile.")] = None,
     package: Packages = None,
     depth: Annotated[
@@ -68,18 +68,24 @@ def validate(
 
 @app.command()
 def fhirpath(
-    expression: Annotated[str, typer.Argument(help="A FHIRPath expression.")], file: Annotated[Path, ReadableFile]
+    expression: Annotated[str, typer.Argument(metavar="EXPRESSION", help="A FHIRPath expression.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help=FORMATS)],
 ) -> None:
     """Evaluate an expression on each resource of a file; print one line of JSON for each value."""
-    definitions = r4()
-    compiled = Engine(definitions).compile(expression)
+    engine = Engine(r4())
     for _name, raw in resources_in([file]):
-        for value in compiled.evaluate(receive_exact(raw, definitions, limits_of(settings()))):
-            print_line(Text(dump_exact(plain(value)).decode()))
+        resource = receive_exact(raw, r4(), limits_of(settings()))
+        kind = resource["resourceType"]
+        if kind not in r4().resource_types:
+            raise Invalid(f"R4 has no resource type {kind}.")
+        for value in engine.compile(expression, kind).values(resource):
+            print_line(Text(dump_exact(value).decode()))
 
 
 @package_app.command()
-def show(file: Annotated[Path, typer.Argument(exists=True, help="A package (.tgz) or its folder.")]) -> None:
+def show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, help="A package (.tgz) or its folder.")],
+) -> None:
     """List the definitions in a FHIR package, and what is wrong with any."""
     package = load_package(r4().extended(), file)
     print_line(Text(f"{package.name} {package.version or ''}".rstrip(), "bold"))
@@ -117,12 +123,19 @@ def demo(
 
 
 def main() -> None:
-    """Run the command; a failure that can be told is told, and the exit status is then 2."""
+    """Run the command; a failure or a wrong setting is told, and the exit status is then 2."""
     try:
         app()
     except FhirError as failure:
         for issue in failure.issues:
             print_line(issue_line("nhipcau", issue), to_errors=True)
+        sys.exit(2)
+    except ValidationError as failure:
+        for fault in failure.errors():
+            name = "_".join(["NHIPCAU", *map(str, fault["loc"])]).upper()
+            print_line(
+                Text(f"nhipcau: the setting {name} cannot be {fault['input']!r}: {fault['msg']}"), to_errors=True
+            )
         sys.exit(2)
 
 
@@ -169,7 +182,7 @@ def summary(counts: Counter[str]) -> Text:
     """Return the closing line of a check."""
     errors = counts["error"] + counts["fatal"]
     colour = COLOURS["error"] if errors else "green"
-    return Text(f"{counts['resources']} resources: {errors} errors, {counts['warning']} warnings", colour)
+    return Text(f"resources: {counts['resources']}, errors: {errors}, warnings: {counts['warning']}", colour)
 
 
 def print_line(line: Text, *, to_errors: bool = False) -> None:

@@ -10,6 +10,7 @@ from urllib.request import urlopen
 import pytest
 
 from fhir_server.cli import main
+from fhir_server.settings import settings
 
 PATIENT = '{"resourceType":"Patient","gender":"female"}'
 WRONG_PATIENT = '{"resourceType":"Patient","gender":"nu"}'
@@ -63,7 +64,7 @@ def package(tmp_path):
 def test_sound_files_are_valid(nhipcau, write):
     status, out, _ = nhipcau("validate", write("a.json", PATIENT), write("b.xml", XML))
     assert status == 0
-    assert "2 resources: 0 errors" in out
+    assert "resources: 2, errors: 0" in out
 
 
 def test_an_error_is_one_line_and_the_status(nhipcau, write):
@@ -71,13 +72,13 @@ def test_an_error_is_one_line_and_the_status(nhipcau, write):
     status, out, _ = nhipcau("validate", file)
     assert status == 1
     assert f"{file}:3: error Patient.gender: " in out
-    assert "2 resources: 1 errors" in out
+    assert "resources: 2, errors: 1" in out
 
 
 def test_a_file_that_cannot_be_read_is_an_error_beside_the_others(nhipcau, write):
     status, out, _ = nhipcau("validate", write("a.json", "{"), write("b.json", PATIENT))
     assert status == 1
-    assert "2 resources: 1 errors" in out
+    assert "resources: 2, errors: 1" in out
 
 
 def test_full_depth_says_more(nhipcau, write):
@@ -109,11 +110,28 @@ def test_an_expression_prints_its_values_as_json(nhipcau, write):
     assert out.splitlines() == ["1.10", '"final"']
 
 
-def test_a_wrong_expression_is_told_with_its_place(nhipcau, write):
-    status, out, err = nhipcau("fhirpath", "name.first(", write("a.json", PATIENT))
+@pytest.mark.parametrize("expression", ["name.first(", "name.nickname"])
+def test_a_wrong_expression_is_told_with_its_place(nhipcau, write, expression):
+    status, out, err = nhipcau("fhirpath", expression, write("a.json", PATIENT))
     assert status == 2
     assert out == ""
     assert "column" in err
+
+
+def test_a_wrong_setting_is_told_by_its_name(nhipcau, write, monkeypatch):
+    monkeypatch.setenv("NHIPCAU_JSON_DEPTH", "deep")
+    settings.cache_clear()
+    status, _, err = nhipcau("validate", write("a.json", PATIENT))
+    assert status == 2
+    assert "NHIPCAU_JSON_DEPTH" in err
+
+
+def test_an_unknown_type_is_told(nhipcau, write):
+    file = write("a.json", '{"resourceType":"Patent"}')
+    assert nhipcau("validate", file)[0] == 1
+    status, _, err = nhipcau("fhirpath", "id", file)
+    assert status == 2
+    assert "Patent" in err
 
 
 @pytest.mark.server
