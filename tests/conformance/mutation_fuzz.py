@@ -1,4 +1,7 @@
-"""Damaged resources: whatever is sent, the answer is a resource or a list of issues, never another failure."""
+"""Damaged resources: whatever is sent, the answer is a resource or a list of issues, never another failure.
+
+A body that is read is validated at both depths; what write depth lets pass is indexed; and all of it is written back.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -17,7 +21,8 @@ from fhir_server.errors import FhirError, operation_outcome
 from fhir_server.resource.exact import dump_exact, parse_exact
 from fhir_server.resource.parsing import parse, repeated_members
 from fhir_server.resource.splicing import splice, stamp
-from fhir_server.validation.validator import Validator
+from fhir_server.search.index import Indexer
+from fhir_server.validation.validator import Depth, Validator
 from fhir_server.xml_format import read_xml, write_xml
 from tests.conformance.examples_round_trip import examples
 from tests.conformance.result import Result
@@ -69,8 +74,13 @@ def _all_resources(shared: Path) -> Iterator[bytes]:
 
 
 @cache
-def _validators() -> tuple[Validator, Validator]:
-    return Validator(r4()), Validator(r4(), depth="full")
+def _validator(depth: Depth) -> Validator:
+    return Validator(r4(), depth=depth)
+
+
+@cache
+def _indexer() -> Indexer:
+    return Indexer(r4())
 
 
 def _judge(raw: bytes) -> None:
@@ -80,10 +90,17 @@ def _judge(raw: bytes) -> None:
         _check_issues(refusal.issues)
         return
     repeated = repeated_members(raw, body)
-    for validator in _validators():
-        _check_issues(validator.validate(body).issues)
+    _check_validation(body)
     if not repeated:
         _check_writing(raw)
+
+
+def _check_validation(body: dict[str, Any]) -> None:
+    verdict = _validator("write").validate(body)
+    _check_issues(verdict.issues)
+    _check_issues(_validator("full").validate(body).issues)
+    if verdict.is_valid:
+        _indexer().rows(body)
 
 
 def _check_issues(issues: object) -> None:
@@ -113,6 +130,5 @@ def _judge_xml(raw: bytes) -> None:
     except FhirError as refusal:
         issues = refusal.issues
     else:
-        for validator in _validators():
-            _check_issues(validator.validate(body).issues)
+        _check_validation(body)
     _check_issues(issues)
