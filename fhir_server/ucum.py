@@ -15,7 +15,7 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 NAMESPACE = "{http://unitsofmeasure.org/ucum-essence}"
 REMEMBERED_CODES = 4096
@@ -144,7 +144,7 @@ SCALES: Mapping[str, tuple[Callable[[Decimal], Decimal], ...]] = {
     "pH": (lambda x: EXACT.power(Decimal(10), -x), lambda y: -EXACT.log10(y)),
     "lg": power_of(Decimal(10)),
     "lgTimes2": power_of(Decimal(10), Decimal(2)),
-    "ln": (lambda x: EXACT.exp(x), lambda y: EXACT.ln(y)),
+    "ln": (EXACT.exp, EXACT.ln),
     "ld": power_of(Decimal(2)),
     "hpX": power_of(Decimal("0.1")),
     "hpC": power_of(Decimal("0.01")),
@@ -152,7 +152,7 @@ SCALES: Mapping[str, tuple[Callable[[Decimal], Decimal], ...]] = {
     "hpQ": power_of(Decimal("0.00002")),
     "tanTimes100": tangent(100),
     "100tan": tangent(100),
-    "sqrt": (lambda x: EXACT.multiply(x, x), lambda y: EXACT.sqrt(y)),
+    "sqrt": (lambda x: EXACT.multiply(x, x), EXACT.sqrt),
 }
 KELVIN_FUNCTIONS = frozenset({"Cel", "degF", "degRe"})
 """Their table rows scale the kelvin (`K/9`), which `SCALES` already does."""
@@ -165,17 +165,18 @@ def table() -> Table:
     assert specification is not None
     assert specification.submodule_search_locations is not None
     path = Path(specification.submodule_search_locations[0]) / "vendor" / "ucum-essence.xml"
-    root = ElementTree.parse(path).getroot()
+    root = ET.parse(path).getroot()  # noqa: S314 a file of an installed library, not of a client
     prefixes = {
         row.attrib["Code"]: Fraction(row.find(f"{NAMESPACE}value").attrib["value"])  # type: ignore[union-attr]
         for row in root.findall(f"{NAMESPACE}prefix")
     }
-    atoms = {row.attrib["Code"]: Atom(row.attrib["Code"], is_metric=True) for row in root.findall(f"{NAMESPACE}base-unit")}
+    bases = (row.attrib["Code"] for row in root.findall(f"{NAMESPACE}base-unit"))
+    atoms = {code: Atom(code, is_metric=True) for code in bases}
     atoms |= {row.attrib["Code"]: atom_from(row) for row in root.findall(f"{NAMESPACE}unit")}
     return Table(prefixes, atoms)
 
 
-def atom_from(row: ElementTree.Element) -> Atom:
+def atom_from(row: ET.Element) -> Atom:
     """Read a row of the table."""
     value = row.find(f"{NAMESPACE}value")
     assert value is not None
@@ -335,8 +336,8 @@ def scaled(value: Decimal, known: Scale) -> tuple[Decimal, str] | None:
     special = known.special
     try:
         if special is not None:
-            prefixed = EXACT.divide(EXACT.multiply(value, Decimal(special.prefix.numerator)), Decimal(special.prefix.denominator))
-            value = special.to_base(prefixed)
+            scaled_up = EXACT.multiply(value, Decimal(special.prefix.numerator))
+            value = special.to_base(EXACT.divide(scaled_up, Decimal(special.prefix.denominator)))
         numerator, denominator = known.ratio
         return ROUNDED.divide(EXACT.multiply(value, numerator), denominator), known.unit
     except (InvalidCode, DecimalException, OverflowError):

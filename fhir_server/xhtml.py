@@ -14,15 +14,15 @@ REMEMBERED_TAGS = 2048
 MOST_PROBLEMS = 20
 
 ELEMENTS = frozenset(
-    "a abbr acronym address area b bdo big blockquote br caption cite code col colgroup dd del dfn div dl dt em h1 h2 h3"
-    " h4 h5 h6 hr i img ins kbd li map ol p pre q s samp small span strong sub sup table tbody td tfoot th thead tr tt u"
-    " ul var".split()
+    "a abbr acronym address area b bdo big blockquote br caption cite code col colgroup dd del dfn div dl dt"
+    " em h1 h2 h3 h4 h5 h6 hr i img ins kbd li map ol p pre q s samp small span strong sub sup table tbody td"
+    " tfoot th thead tr tt u ul var".split()
 )
 ATTRIBUTES = frozenset(
-    "abbr accesskey align alt axis bgcolor border cellhalign cellpadding cellspacing cellvalign char charoff charset"
-    " cite class color colspan compact coords datetime dir face frame headers height href hreflang hspace id idref ismap"
-    " lang longdesc name nohref nowrap rel rev rowspan rules scope shape size space span src start style summary tabindex"
-    " title type usemap valign value vspace width".split()
+    "abbr accesskey align alt axis bgcolor border cellhalign cellpadding cellspacing cellvalign char charoff"
+    " charset cite class color colspan compact coords datetime dir face frame headers height href hreflang"
+    " hspace id idref ismap lang longdesc name nohref nowrap rel rev rowspan rules scope shape size space span"
+    " src start style summary tabindex title type usemap valign value vspace width".split()
 )
 LINKS = frozenset({"href", "src", "cite", "longdesc", "usemap"})
 SCHEME = re.compile(r"[\x00-\x20]*([A-Za-z][A-Za-z0-9+.\-\s]*):")

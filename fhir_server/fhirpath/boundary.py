@@ -20,7 +20,7 @@ MOST_PLACES = 28
 
 
 def boundary(*, high: bool) -> Callable[..., list[Any]]:
-    """lowBoundary or highBoundary."""
+    """The evaluation of `lowBoundary()` or `highBoundary()`."""
 
     def evaluate(frame: Frame, focus: list[Any], precision: list[Any] | None = None) -> list[Any]:
         value = singleton(focus)
@@ -29,7 +29,7 @@ def boundary(*, high: bool) -> Callable[..., list[Any]]:
         if value is None:
             return []
         if isinstance(value, Temporal):
-            result = temporal.boundary(value, digits, high=high)  # type: ignore[type-var]
+            result = temporal.boundary(value, digits, high=high)
         elif isinstance(value, Quantity):
             number = decimal_boundary(value.value, digits, high=high)
             result = None if number is None else Quantity(number, value.unit, value.system)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal, localcontext
-from typing import Any
+from typing import Any, TypeGuard
 
 from fhir_server.fhirpath import quantity, temporal
 from fhir_server.fhirpath.error import FHIRPathError
@@ -87,11 +87,16 @@ def equal(left: Any, right: Any) -> bool | None:
         return temporal.equal(one, other)
     if isinstance(one, Quantity) and isinstance(other, Quantity):
         return quantity.equal(one, other)
-    if isinstance(left, Node) and isinstance(right, Node) and (one is None or one is left) and (other is None or other is right):
+    if is_unconverted(left, one) and is_unconverted(right, other):
         return left.type == right.type and same_json(left.value, right.value) and same_json(left.extra, right.extra)
     if isinstance(one, TypeInfo) and isinstance(other, TypeInfo):
         return repr(one) == repr(other)
     return False
+
+
+def is_unconverted(item: Any, value: Any) -> TypeGuard[Node]:
+    """True for an element without a System value."""
+    return isinstance(item, Node) and (value is None or value is item)
 
 
 def same_json(left: Any, right: Any) -> bool:
@@ -245,7 +250,7 @@ def compare(left: Any, right: Any) -> int | None:
     if isinstance(left, str) and isinstance(right, str):
         return (left > right) - (left < right)
     if is_number(left) and is_number(right):
-        return (left > right) - (left < right)
+        return int(left > right) - int(left < right)
     if isinstance(left, Temporal) and isinstance(right, Temporal) and left.first == right.first:
         return temporal.compare(left, right)
     if isinstance(left, Quantity) and isinstance(right, Quantity):

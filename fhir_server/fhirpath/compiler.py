@@ -12,7 +12,7 @@ from fhir_server.fhirpath.evaluation import Frame, Run
 from fhir_server.fhirpath.function import Function, Table
 from fhir_server.fhirpath.model import Model
 from fhir_server.fhirpath.node import Node, TypeInfo
-from fhir_server.fhirpath.operators import OPERANDS, OPERATIONS, POLARITIES, SHORT_CIRCUITS
+from fhir_server.fhirpath.operators import OPERANDS, OPERATIONS, POLARITIES, SHORT_CIRCUITS, Operation
 from fhir_server.fhirpath.static import Static
 from fhir_server.fhirpath.tree import UNORDERED_FUNCTIONS
 
@@ -26,7 +26,7 @@ CONSTANTS = {
 TYPE_OPERATIONS = frozenset({"is", "as", "ofType"})
 BOOLEAN = static.system("Boolean")
 RESULTS = {
-    **dict.fromkeys(("=", "!=", "~", "!~", "<", "<=", ">", ">=", "in", "contains", "and", "or", "xor", "implies"), BOOLEAN),
+    **dict.fromkeys("= != ~ !~ < <= > >= in contains and or xor implies".split(), BOOLEAN),
     "&": static.system("String"),
     "/": static.system("Decimal", "Quantity"),
     "div": static.system("Integer"),
@@ -121,7 +121,7 @@ class Compiler:
     def head_type(self, name: str, scope: Scope) -> Code:
         """The context itself, where it is of the type."""
         known = scope.this.types
-        if self.strict and known and not any(self.model.is_subtype(a, name) or self.model.is_subtype(name, a) for a in known):
+        if self.strict and known and not any(self.related(kind, name) for kind in known):
             raise FHIRPathError(f"The context is {' or '.join(sorted(known)[:3])}, not {name}")
         kind = syntax.TypeName(0, name, "FHIR")
 
@@ -131,6 +131,10 @@ class Compiler:
 
         narrower = known is None or any(not self.model.is_subtype(a, name) for a in known)
         return Code(run, replace(scope.this, types=frozenset({name})) if narrower else scope.this)
+
+    def related(self, one: str, other: str) -> bool:
+        """True when one of two types specialises the other."""
+        return self.model.is_subtype(one, other) or self.model.is_subtype(other, one)
 
     def index(self, tree: syntax.Index, scope: Scope) -> Code:
         """`source[index]`."""
@@ -166,7 +170,7 @@ class Compiler:
         if deciding is None:
             run = located(lambda frame: apply(one(frame), other(frame)), tree.position)
         else:
-            run = located(short_circuit(apply, one, other, deciding), tree.position)
+            run = located(short_circuit(apply, one, other, deciding=deciding), tree.position)
         result = RESULTS.get(tree.operator)
         if tree.operator == "|":
             result = left.static.joined(right.static).several()
@@ -184,7 +188,8 @@ class Compiler:
 
     def type_operation(self, tree: syntax.TypeOperation, scope: Scope) -> Code:
         """`operand is type` and `operand as type`."""
-        return self.typed(tree.operator, self.compile(tree.operand, scope), types.known(self.model, tree.type), tree.position)
+        kind = types.known(self.model, tree.type)
+        return self.typed(tree.operator, self.compile(tree.operand, scope), kind, tree.position)
 
     def typed(self, operator: str, source: Code, kind: syntax.TypeName, position: int) -> Code:
         """A test or a filter by type."""
@@ -274,7 +279,7 @@ class Compiler:
         return Code(located(lambda frame: evaluate(frame, items(frame), *kinds), tree.position), result)
 
     def sort(self, tree: syntax.Call, function: Function, source: Code, scope: Scope) -> Code:
-        """sort(): a key with a minus in front sorts downwards, strings too."""
+        """A sort, in which a key with a minus in front sorts downwards, be it a string."""
         inner = Scope(source.static.one())
         keys: list[Any] = []
         for argument in tree.arguments:
@@ -333,7 +338,7 @@ def located(run: Run, position: int) -> Run:
     return evaluate
 
 
-def short_circuit(apply: Callable[[list[Any], list[Any]], list[Any]], left: Run, right: Run, deciding: bool) -> Run:  # noqa: FBT001
+def short_circuit(apply: Operation, left: Run, right: Run, *, deciding: bool) -> Run:
     """A boolean operator whose right side is evaluated only when the left does not decide."""
     outcome = [deciding] if apply([deciding], []) == [deciding] else [True]
 

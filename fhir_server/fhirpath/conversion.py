@@ -130,8 +130,7 @@ def in_unit(value: Quantity | None, unit: str | None) -> Quantity | None:
     """The quantity in another unit, if it has one."""
     if value is None or unit is None or value.unit == unit:
         return value
-    total = quantity.add(Quantity(Decimal(0), CALENDAR_UNITS.get(unit, unit)), value)
-    return total
+    return quantity.add(Quantity(Decimal(0), CALENDAR_UNITS.get(unit, unit)), value)
 
 
 def converting(convert: Callable[[Any], Any]) -> Callable[..., list[Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +17,8 @@ from fhir_server.fhirpath.evaluation import Evaluation, Frame, Run
 from fhir_server.fhirpath.functions import FUNCTIONS
 from fhir_server.fhirpath.model import Model
 from fhir_server.fhirpath.node import Node, decimal_from, plain
-from fhir_server.fhirpath.predicate.condition import TRUE, Conditions, shape
+from fhir_server.fhirpath.predicate.condition import Conditions, shape
+from fhir_server.fhirpath.predicate.forms import FORMS
 from fhir_server.fhirpath.predicate.surroundings import (
     VALUELESS,
     Predicate,
@@ -145,8 +145,8 @@ class Engine:
     def _predicate(self, expression: str, context: str) -> Predicate:
         tree = self.compile(expression, context, strict=False).tree
         root = context.partition(".")[0]
-        conditions = Conditions(self.model, self._general, context, root if self.model.is_resource(root) else "")
-        if shape(tree) not in TRUE:
+        conditions = Conditions(self.model, self._general, context, root if self.model.is_resource(root) else "", FORMS)
+        if shape(tree) not in FORMS.true:
             return self.general_predicate(expression, context)
         try:
             specialised = conditions.holds(tree)
@@ -165,7 +165,8 @@ class Engine:
 
     def _general(self, tree: Syntax, context: str) -> ReadAll:
         """A tree for a context of a type, as a closure on raw values."""
-        code = Compiler(self.model, FUNCTIONS, strict=False).compile(tree, Scope(Static(frozenset({context}), many=False)))
+        scope = Scope(Static(frozenset({context}), many=False))
+        code = Compiler(self.model, FUNCTIONS, strict=False).compile(tree, scope)
         model, clock, run_code = self.model, self.clock, code.run
 
         def evaluate(value: Any, run: Surroundings) -> list[Any]:

@@ -12,7 +12,8 @@ SEGMENT = "[^\\\\s\\\\.,:;\\\\\\'\"\\\\/|?!@#$%&*()\\\\[\\\\]{}]{1,64}"
 
 CORRECTIONS: Mapping[str, str] = {
     # The reference is optional, and '#' names the container itself.
-    "reference.startsWith('#').not() or (reference.substring(1).trace('url') in %rootResource.contained.id.trace('ids'))":
+    "reference.startsWith('#').not()"
+    " or (reference.substring(1).trace('url') in %rootResource.contained.id.trace('ids'))":
         "reference.empty() or reference = '#' or reference.startsWith('#').not()"
         " or (reference.substring(1) in %rootResource.contained.id)",
     # A fullUrl is optional.

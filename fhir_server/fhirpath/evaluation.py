@@ -1,4 +1,4 @@
-"""The state of one evaluation, and of the scopes within it (FHIRPath 2.0, sections 9 and 5.2 on $this, $index, $total)."""
+"""The state of one evaluation, and of the scopes within it (FHIRPath 2.0, sections 5.2 and 9)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ MOST_STEPS = 2_000_000
 class Evaluation:
     """What stays the same during one evaluation; the clock is read once at most."""
 
-    __slots__ = ("_moment", "clock", "context", "environment", "model", "resource", "root", "steps", "traces", "variables")
+    __slots__ = (
+        "_moment", "clock", "context", "environment", "model", "resource", "root", "steps", "traces", "variables",
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fhir_server.fhirpath.collection import boolean, distinct, key, system_value
+from fhir_server.fhirpath.collection import boolean, distinct, key
 from fhir_server.fhirpath.error import FHIRPathError
 from fhir_server.fhirpath.evaluation import Frame, Run
 from fhir_server.fhirpath.function import Function, Table
+from fhir_server.fhirpath.node import system_value
 from fhir_server.fhirpath.static import always, same, system
 
 BOOLEAN = always(system("Boolean"))

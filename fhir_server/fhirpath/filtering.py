@@ -76,7 +76,9 @@ def sort(frame: Frame, focus: list[Any], keys: list[tuple[Run, bool]]) -> list[A
     """The items by the natural order, or by keys, each of which may be descending."""
     columns = [(each(frame, focus, run), descending) for run, descending in keys]
     columns = columns or [([[item] for item in focus], False)]
-    rows = [[(singleton(column[i], "sort key"), descending) for column, descending in columns] for i in range(len(focus))]
+    rows = [
+        [(singleton(column[i], "sort key"), descending) for column, descending in columns] for i in range(len(focus))
+    ]
 
     def order(one: int, other: int) -> int:
         for (left, descending), (right, _) in zip(rows[one], rows[other], strict=True):

@@ -18,8 +18,8 @@ class Function:
     """A row of the table.
 
     `arguments` says what the function is given for them: their `values`, evaluated where the call stands; the
-    compiled `expressions`, to be evaluated for each item; sort `keys`; or a `type`. `accepts` names the System types of input
-    that make sense, where that can be checked before evaluation; `ordered` needs an input that has an order.
+    compiled `expressions`, to be evaluated for each item; sort `keys`; or a `type`. `accepts` names the System types
+    of input that make sense, where that can be checked before evaluation; `ordered` needs an input with an order.
     """
 
     evaluate: Evaluate

@@ -19,6 +19,7 @@ LARGEST_INTEGER = 2**31 - 1
 SMALLEST_INTEGER = -(2**31)
 MOST_PLACES = 28
 Number = int | Decimal
+Compute = Callable[..., Number | None]
 
 
 def number(items: list[Any], what: str = "a number as input") -> Number | None:
@@ -101,7 +102,7 @@ def square_root(value: Number) -> Number | None:
 
 
 def exponential(value: Number) -> Number:
-    """e to the value."""
+    """The base of natural logarithms to the value."""
     return PRECISION.exp(Decimal(value))
 
 
@@ -115,7 +116,7 @@ INTEGER: Result = always(system("Integer"))
 NUMERIC = ("Integer", "Decimal")
 
 
-def row(compute: Callable[..., Number | None], result: Result, minimum: int = 0, maximum: int | None = None) -> Function:
+def row(compute: Compute, result: Result, minimum: int = 0, maximum: int | None = None) -> Function:
     """A row for a function on numbers."""
     return Function(on_number(compute), minimum, maximum, result=result, accepts=NUMERIC)
 

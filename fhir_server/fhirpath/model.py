@@ -115,7 +115,7 @@ class Model:
             return found
         steps = self.keys_of(node.type)
         for key in holder:
-            bare = key[1:] if key.startswith("_") else key
+            bare = key.removeprefix("_")
             if key != bare and bare in holder:
                 continue
             step = steps.get(bare) if steps else guessed_step(holder[key], bare)

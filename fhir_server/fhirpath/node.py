@@ -56,7 +56,7 @@ class TypeInfo:
         return f"{self.namespace}.{self.name}"
 
 
-def decimal_from(value: Json) -> Decimal | int | None:
+def decimal_from(value: Json) -> Decimal | None:
     """A JSON number, exactly; a float was written with the digits that Python shows."""
     if isinstance(value, Decimal):
         return value
@@ -85,8 +85,8 @@ def quantity_from(value: Json) -> Quantity | None:
     code, system = value.get("code"), value.get("system")
     if code is None:
         unit = value.get("unit")
-        return Quantity(Decimal(number)) if unit is None and system is None else Quantity(Decimal(number), str(unit), "")
-    return Quantity(Decimal(number), code, UCUM if system == UCUM else str(system))
+        return Quantity(number) if unit is None and system is None else Quantity(number, str(unit), "")
+    return Quantity(number, code, UCUM if system == UCUM else str(system))
 
 
 def text_or(parse: Callable[[str], Any]) -> Callable[[Json], Any]:

@@ -137,7 +137,7 @@ def add(left: Any, right: Any) -> Any:
     if isinstance(left, Quantity) and isinstance(right, Quantity):
         return quantity.add(left, right)
     if isinstance(left, Temporal) and isinstance(right, Quantity):
-        return temporal.add(left, right.value, right.unit)  # type: ignore[type-var]
+        return temporal.add(left, right.value, right.unit)
     raise unsuitable("+", left, right)
 
 

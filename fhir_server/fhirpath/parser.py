@@ -23,7 +23,7 @@ from fhir_server.fhirpath.syntax import (
     TypeOperation,
     Variable,
 )
-from fhir_server.fhirpath.temporal import CALENDAR_UNITS, parse_date, parse_date_time, parse_time
+from fhir_server.fhirpath.temporal import CALENDAR_UNITS, Date, DateTime, Time, parse_date, parse_date_time, parse_time
 
 DEEPEST = 150
 """Levels of a tree: evaluation recurses as deep."""
@@ -222,13 +222,16 @@ class Parser:
 
     def temporal(self, token: Token) -> Syntax:
         """A date, dateTime or time."""
-        text = token.text[1:]
-        if text[0] == "T":
-            value = parse_time(text[1:])
-        else:
-            value = parse_date_time(text) if "T" in text else parse_date(text)
+        value = temporal_from(token.text[1:])
         if value is None:
             raise FHIRPathError(f"'{token.text}' is no valid date, dateTime or time", token.position)
         if self.token.kind == "name" and self.token.position == token.position + len(token.text):
             raise self.unexpected("a valid date, dateTime or time")
         return Literal(token.position, value)
+
+
+def temporal_from(text: str) -> Date | DateTime | Time | None:
+    """The date, dateTime or time of a literal without its `@`."""
+    if text[0] == "T":
+        return parse_time(text[1:])
+    return parse_date_time(text) if "T" in text else parse_date(text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from fhir_server.fhirpath.error import FHIRPathError
 
@@ -16,7 +16,7 @@ DATE = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?\Z")
 CLOCK = r"([0-9]{2})(?::([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?)?"
 TIME = re.compile(CLOCK + r"\Z")
 DATE_TIME = re.compile(
-    r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?(?:T(?:" + CLOCK + r")?(Z|[+-][0-9]{2}:[0-9]{2})?)?\Z"
+    r"([0-9]{4})(?:T|-([0-9]{2})(?:T|-([0-9]{2})(?:T|T" + CLOCK + r"(Z|[+-][0-9]{2}:[0-9]{2})?)?)?)?\Z"
 )
 LOWEST = (1, 1, 1, 0, 0, 0)
 LIMITS = ((1, 9999), (1, 12), (1, 31), (0, 23), (0, 59), (0, 60))
@@ -109,9 +109,6 @@ class Time(Temporal):
         return clock_text(self.fields, self.fraction)
 
 
-T = TypeVar("T", Date, DateTime, Time)
-
-
 def date_text(fields: tuple[int, ...]) -> str:
     """Year, month and day as ISO 8601 writes them."""
     return "-".join(f"{field:0{2 if index else 4}}" for index, field in enumerate(fields))
@@ -170,11 +167,7 @@ def parse_date_time(text: str) -> DateTime | None:
     *groups, fraction, zone = match.groups()
     fields = fields_from(tuple(groups), 0)
     offset = offset_from(zone)
-    if fields is None or (zone and len(fields) < 4) or abs(offset or 0) > MOST_POSITIVE_OFFSET:
-        return None
-    if len(fields) < 4 and "T" in text and groups[3] is None and fraction:
-        return None
-    if 3 < len(fields) and None in groups[:3]:
+    if fields is None or abs(offset or 0) > MOST_POSITIVE_OFFSET:
         return None
     return DateTime(fields, fraction or "", offset)
 
@@ -275,11 +268,11 @@ def key(value: Temporal) -> tuple[object, ...]:
 # --- arithmetic ---------------------------------------------------------------------------------------------------
 
 
-def add(value: T, amount: Decimal, unit: str) -> T | None:
+def add(value: Temporal, amount: Decimal, unit: str) -> Temporal | None:
     """The value moved by a time-valued quantity; None when no such date exists."""
     name = CALENDAR_UNITS.get(unit) or UCUM_DURATIONS.get(unit)
     if name is None:
-        raise FHIRPathError(f"A {value.name} cannot be moved by '{unit}': expected a calendar unit such as day or month")
+        raise FHIRPathError(f"A {value.name} cannot be moved by '{unit}': expected a calendar unit such as day")
     if isinstance(value, Time):
         return add_to_time(value, amount, name)
     if isinstance(value, Date) and UNIT_LEVEL[name] > 3:
@@ -292,7 +285,7 @@ def add(value: T, amount: Decimal, unit: str) -> T | None:
         return None
 
 
-def move(value: T, amount: Decimal, unit: str) -> T:
+def move(value: Temporal, amount: Decimal, unit: str) -> Temporal:
     """Move a date or dateTime; a unit finer than its precision is first brought to that precision."""
     level = len(value.fields)
     if unit == "year" or (unit == "month" and level == 1):
@@ -311,7 +304,7 @@ def move(value: T, amount: Decimal, unit: str) -> T:
     return move_seconds(value, seconds)
 
 
-def move_months(value: T, months: int) -> T:
+def move_months(value: Temporal, months: int) -> Temporal:
     """Move by calendar months; a day that the month lacks becomes its last."""
     year, month, day, *rest = value.fields + LOWEST[len(value.fields) :]
     total = year * 12 + month - 1 + months
@@ -324,7 +317,7 @@ def move_months(value: T, months: int) -> T:
     return replace(value, fields=fields[: len(value.fields)])
 
 
-def move_seconds(value: T, seconds: Decimal) -> T:
+def move_seconds(value: Temporal, seconds: Decimal) -> Temporal:
     """Move a dateTime that has a time, truncating to its precision."""
     step = (Decimal(3600), Decimal(60), Decimal(1))[len(value.fields) - 4]
     if not value.fraction:
@@ -376,8 +369,8 @@ def fraction_of(seconds: Decimal, like: str) -> str:
 # --- boundaries ---------------------------------------------------------------------------------------------------
 
 
-def boundary(value: T, digits: int | None, high: bool) -> T | None:
-    """The earliest or latest value that the given precision covers, to a number of digits (the type's finest if None)."""
+def boundary(value: Temporal, digits: int | None, *, high: bool) -> Temporal | None:
+    """The earliest or latest value that the given precision covers, to so many digits (None: the finest)."""
     digits = value.digits[-1] if digits is None else digits
     if digits not in value.digits:
         return None
@@ -386,7 +379,7 @@ def boundary(value: T, digits: int | None, high: bool) -> T | None:
     count = level if wants_fraction else level + 1
     fields = list(value.fields[:count])
     while len(fields) < count:
-        fields.append(bound_field(fields, value.first + len(fields), high))
+        fields.append(bound_field(fields, value.first + len(fields), high=high))
     fraction = (value.fraction + ("999" if high else "000")[len(value.fraction) :]) if wants_fraction else ""
     offset = value.offset if value.first + count > 3 else None
     if isinstance(value, DateTime) and count > 3 and offset is None:
@@ -394,7 +387,7 @@ def boundary(value: T, digits: int | None, high: bool) -> T | None:
     return replace(value, fields=tuple(fields), fraction=fraction, offset=offset)
 
 
-def bound_field(fields: list[int], level: int, high: bool) -> int:
+def bound_field(fields: list[int], level: int, *, high: bool) -> int:
     """The lowest or highest value of the next field after these."""
     if not high:
         return LOWEST[level]

@@ -7,7 +7,7 @@ from typing import Any
 from fhir_server.fhirpath.collection import string
 from fhir_server.fhirpath.error import FHIRPathError
 from fhir_server.fhirpath.evaluation import Frame, Run
-from fhir_server.fhirpath.function import Function, Table
+from fhir_server.fhirpath.function import Function, Table, each
 from fhir_server.fhirpath.static import always, same, system
 from fhir_server.fhirpath.temporal import Date, Time
 
@@ -17,7 +17,7 @@ RESERVED = frozenset({"context", "resource", "rootResource", "ucum", "sct", "loi
 def trace(frame: Frame, focus: list[Any], name: Run, projection: Run | None = None) -> list[Any]:
     """The input; what is traced is kept with the evaluation."""
     label = string(name(frame), "the name of a trace") or ""
-    seen = [found for i, item in enumerate(focus) for found in projection(frame.inner(item, i))] if projection else focus
+    seen = [found for part in each(frame, focus, projection) for found in part] if projection else focus
     frame.evaluation.traces.append((label, seen))
     return focus
 

@@ -128,8 +128,8 @@ def order_temporals(left: Value, right: Value) -> Order:
         if not isinstance(a, Temporal) or not isinstance(b, Temporal):
             raise FHIRPathError(f"Cannot compare {one} with {other}")
         if left.bound:
-            low = temporal.boundary(a, None, high=False)  # type: ignore[type-var]
-            high = temporal.boundary(b, None, high=True)  # type: ignore[type-var]
+            low = temporal.boundary(a, None, high=False)
+            high = temporal.boundary(b, None, high=True)
             return None if low is None or high is None else temporal.compare(low, high)
         return temporal.compare(a, b)
 
