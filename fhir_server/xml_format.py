@@ -158,6 +158,7 @@ class _Reader:
         self._definitions = definitions
         self._limits = limits
         self._narratives = narratives
+        self._orders: dict[str, dict[str, int]] = {}
         self._keys = 0
         self.issues: list[Issue] = []
 
@@ -167,13 +168,13 @@ class _Reader:
         return {"resourceType": kind} | self._object(element, self._definitions.type(kind), path, depth)
 
     def _object(self, element: etree._Element, kind: Type, path: str, depth: int) -> dict[str, Any]:
-        if depth > self._limits.depth:
+        if depth > self._limits.depth and (kind.kind != "primitive" or len(element)):
             raise TooLarge(
                 Issue("error", "too-long", f"The body is nested more than {self._limits.depth} levels deep.")
             )
         out = self._attributes(element, kind, path)
         self._refuse_text(element, path)
-        order = {name: place for place, name in enumerate(kind.names)}
+        order = self._order(kind)
         last = 0
         for child in element:
             member = self._member(child, kind, path)
@@ -187,6 +188,12 @@ class _Reader:
         if self._keys > self._limits.keys:
             raise TooLarge(Issue("error", "too-long", f"The body has more than {self._limits.keys} members."))
         return _without_padding(out)
+
+    def _order(self, kind: Type) -> dict[str, int]:
+        """Return the place of each element among those of its type."""
+        if kind.name not in self._orders:
+            self._orders[kind.name] = {name: place for place, name in enumerate(kind.names)}
+        return self._orders[kind.name]
 
     def _attributes(self, element: etree._Element, kind: Type, path: str) -> dict[str, Any]:
         out = {}
@@ -310,15 +317,19 @@ class _Writer:
     def _element(self, tag: str, value: Any, kind: Type, path: str, attributes: str = "") -> None:
         if not isinstance(value, dict):
             raise _unwritable(path, "must be an object")
-        for key in value:
-            if key.removeprefix("_") not in kind.members and key != "resourceType":
-                raise _unwritable(path, f"has a member that FHIR does not know, {key[:100]!r}")
-        for key, member in kind.members.items():
-            if member.element.xml_attribute and key in value:
-                attributes += f' {key}="{_attribute(value[key], path)}"'
+        present = {key.removeprefix("_") for key in value if key != "resourceType"}
+        if unknown := present - kind.members.keys():
+            raise _unwritable(path, f"has a member that FHIR does not know, {min(unknown)[:100]!r}")
+        members = [member for key, member in kind.members.items() if key in present]
+        for member in members:
+            if member.element.xml_attribute:
+                if f"_{member.key}" in value:
+                    raise _unwritable(path, f"cannot have a _{member.key} beside its {member.key}")
+                attributes += f' {member.key}="{_attribute(value[member.key], path)}"'
         self.parts.append(f"<{tag}{attributes}>")
-        for key, member in kind.members.items():
+        for member in members:
             if not member.element.xml_attribute:
+                key = member.key
                 self._member(member, value.get(key), value.get(f"_{key}"), f"{path}.{key}")
         if self.parts[-1] == f"<{tag}{attributes}>":
             self.parts[-1] = f"<{tag}{attributes}/>"
@@ -337,9 +348,13 @@ class _Writer:
 
     def _one(self, member: Member, value: Any, extra: Any, path: str) -> None:
         kind = self._definitions.type(member.type)
+        if extra is not None and (kind.kind != "primitive" or member.type == "xhtml"):
+            raise _unwritable(path, f"cannot have a _{member.key} beside it")
         if member.type == "xhtml":
             self.parts.append(_div(value, path))
         elif kind.kind == "primitive":
+            if isinstance(extra, dict) and "value" in extra:
+                raise _unwritable(path, "cannot have its value twice")
             text = "" if value is None else f' value="{_attribute(value, path)}"'
             self._element(member.key, {} if extra is None else extra, kind, path, text)
         elif kind.kind == "resource":

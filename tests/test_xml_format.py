@@ -190,6 +190,8 @@ def test_refuses(raw, saying):
 
 
 def test_limits_hold_as_in_json():
+    deepest = parse_exact(b'{"resourceType":"Patient","contact":[{"name":{"family":"x"}}]}', Limits(depth=4))
+    assert read_xml(write_xml(deepest, r4()), r4(), Limits(depth=4)) == (deepest, ())
     nested = "<extension url='a'>" * 40 + "</extension>" * 40
     with pytest.raises(TooLarge, match="64 levels"):
         read_xml(in_patient(nested), r4())
@@ -205,6 +207,11 @@ UNWRITABLE = {
     "a value for an object": ({"maritalStatus": "x"}, "object"),
     "an object for a value": ({"active": {}}, "primitive"),
     "a value beside a value": ({"_active": 1}, "object"),
+    "extensions of an attribute": ({"extension": [{"url": "a", "_url": {}}]}, "_url"),
+    "extensions of an id": ({"name": [{"_id": {"extension": []}}]}, "_id"),
+    "a second value": ({"active": True, "_active": {"value": "x"}}, "twice"),
+    "extensions of an object": ({"_maritalStatus": {}}, "_maritalStatus"),
+    "extensions of a narrative": ({"text": {"_div": {}}}, "_div"),
     "a character that XML lacks": ({"id": "\ufffe"}, "character"),
     "a narrative that is no string": ({"text": {"div": 1}}, "string"),
     "a narrative that is no XML": ({"text": {"div": "<div"}}, "XHTML"),

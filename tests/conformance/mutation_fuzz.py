@@ -90,17 +90,18 @@ def _judge(raw: bytes) -> None:
         _check_issues(refusal.issues)
         return
     repeated = repeated_members(raw, body)
-    _check_validation(body)
+    is_valid = _is_valid(body)
     if not repeated:
-        _check_writing(raw)
+        _check_writing(raw, is_valid=is_valid)
 
 
-def _check_validation(body: dict[str, Any]) -> None:
+def _is_valid(body: dict[str, Any]) -> bool:
     verdict = _validator("write").validate(body)
     _check_issues(verdict.issues)
     _check_issues(_validator("full").validate(body).issues)
     if verdict.is_valid:
         _indexer().rows(body)
+    return verdict.is_valid
 
 
 def _check_issues(issues: object) -> None:
@@ -109,26 +110,31 @@ def _check_issues(issues: object) -> None:
     orjson.dumps(operation_outcome(issues))
 
 
-def _check_writing(raw: bytes) -> None:
+def _check_writing(raw: bytes, *, is_valid: bool) -> None:
     try:
         body = parse_exact(raw)
-    except FhirError:
+    except FhirError as refusal:
+        _check_issues(refusal.issues)
         return
     assert parse_exact(dump_exact(body)) == body
     meta = b'{"versionId":"1"}'
     assert parse_exact(splice(raw, body, "a", meta)) == body | {"id": "a", "meta": {"versionId": "1"}}
     try:
-        parse(stamp(raw, body, "a", "1", "now"))
-        _judge_xml(write_xml(body, r4()))
+        assert parse(stamp(raw, body, "a", "1", "now"))["id"] == "a"
+        text = write_xml(body, r4())
     except FhirError as refusal:
         _check_issues(refusal.issues)
+        return
+    back, issues = read_xml(text, r4())
+    assert not issues
+    assert back == body or not is_valid
 
 
 def _judge_xml(raw: bytes) -> None:
     try:
         body, issues = read_xml(raw, r4())
     except FhirError as refusal:
-        issues = refusal.issues
-    else:
-        _check_validation(body)
+        _check_issues(refusal.issues)
+        return
     _check_issues(issues)
+    _is_valid(body)
