@@ -7,16 +7,21 @@ from dataclasses import dataclass, field
 
 from fhir_server.terminology.protocol import NO_CODES
 
+HEAVIEST = 500
 Test = Callable[[str | None, str], bool | None]
 CodeSets = Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A part of a value set that cannot be listed; `system` is None where it may lie in any system."""
+    """A part of a value set that cannot be listed; `system` is None where it may lie in any system.
+
+    `weight` counts the parts that judging a code asks, since definitions that build on each other can double it.
+    """
 
     system: str | None
     judge: Test
+    weight: int = 1
 
     def contains(self, system: str | None, code: str) -> bool | None:
         """True, False or None when it cannot be told."""
@@ -51,8 +56,21 @@ class Extent:
                 answer = None
         return answer
 
-    def restricted(self, test: Test) -> Extent:
-        """The part that passes the test."""
+    @property
+    def weight(self) -> int:
+        """How many parts are asked for a code that is not listed."""
+        return 1 + sum(part.weight for part in self.open)
+
+    def within(self, other: Extent) -> Extent:
+        """What is in the other too."""
+        return self.restricted(other.contains, other.weight)
+
+    def without(self, other: Extent) -> Extent:
+        """What is not in the other."""
+        return self.restricted(negated(other.contains), other.weight)
+
+    def restricted(self, test: Test, weight: int) -> Extent:
+        """The part that passes a test, which asks so many parts of others."""
         listed: dict[str, frozenset[str]] = {}
         unsure: dict[str, frozenset[str]] = {}
         for system, codes in self.listed.items():
@@ -62,8 +80,8 @@ class Extent:
         for system, codes in self.unsure.items():
             maybe = frozenset(code for code in codes if test(system, code) is not False)
             unsure[system] = unsure.get(system, NO_CODES) | maybe
-        parts = tuple(Open(part.system, both(part.judge, test)) for part in self.open)
-        return Extent(filled(listed), filled(unsure), parts)
+        parts = (Open(part.system, both(part.judge, test), part.weight + weight) for part in self.open)
+        return Extent(filled(listed), filled(unsure), bearable(parts))
 
 
 def filled(sets: CodeSets) -> dict[str, frozenset[str]]:
@@ -112,7 +130,15 @@ def union(extents: Iterable[Extent]) -> Extent:
         for system, codes in extent.unsure.items():
             unsure[system] = unsure.get(system, NO_CODES) | codes
         parts.extend(extent.open)
-    return Extent(listed, unsure, tuple(parts))
+    return Extent(listed, unsure, bearable(parts))
+
+
+def bearable(parts: Iterable[Open]) -> tuple[Open, ...]:
+    """The parts, each once; where judging them would take too long it cannot be told."""
+    kept = tuple(dict.fromkeys(parts))
+    if sum(part.weight for part in kept) > HEAVIEST:
+        return (Open(None, untold),)
+    return kept
 
 
 def untold(system: str | None, code: str) -> bool | None:

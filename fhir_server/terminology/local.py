@@ -12,7 +12,7 @@ from fhir_server.definitions.code_system import CodeSystem, Concept
 from fhir_server.definitions.registry import Definitions
 from fhir_server.definitions.value_set import Include, ValueSet
 from fhir_server.terminology.display import judge_display, valid_displays
-from fhir_server.terminology.extent import Extent, Open, Test, both, negated, union, untold
+from fhir_server.terminology.extent import Extent, Open, Test, both, union, untold
 from fhir_server.terminology.hierarchy import Hierarchy
 from fhir_server.terminology.named_system import FORMS, FURTHER_CODES, JUDGES
 from fhir_server.terminology.protocol import NO_CODES, UNKNOWN, CodeCheck, Entry, Expansion, Membership
@@ -168,7 +168,7 @@ class LocalTerminology:
         extent = union(self._included(part, trail) for part in definition.include)
         if definition.exclude:
             left_out = union(self._included(part, trail) for part in definition.exclude)
-            extent = extent.restricted(negated(left_out.contains))
+            extent = extent.without(left_out)
         return extent if extent.closed or stated is None else union((extent, stated))
 
     def _included(self, part: Include, trail: Trail) -> Extent:
@@ -181,7 +181,7 @@ class LocalTerminology:
         else:
             return Extent()
         for other in sets:
-            extent = extent.restricted(other.contains)
+            extent = extent.within(other)
         return extent
 
     def _imported(self, canonical: str, trail: Trail) -> Extent:

@@ -51,7 +51,7 @@ MEDIA_TYPE = re.compile(  # RFC 6838, 4.2, with parameters of RFC 2045, 5.1
 TOP_LEVEL_TYPES = words("application audio chemical example font haptics image message model multipart text video")
 FHIR_FORMATS = frozenset({"json", "xml", "ttl"})
 SNOMED_CODE = re.compile(r"[1-9][0-9]{5,17}", re.ASCII)
-LOINC_CODE = re.compile(r"(?:LA|LG|LL|LP|MTHU)?[0-9]{1,7}(-[0-9])?", re.ASCII)
+LOINC_CODE = re.compile(r"(?P<number>[0-9]{1,7})-(?P<check>[0-9])|(LA|LG|LL|LP)[0-9]+-[0-9]|MTHU[0-9]+", re.ASCII)
 URI = re.compile(r"[a-z][a-z0-9+.-]*:\S+", re.IGNORECASE | re.ASCII)
 VERHOEFF_PRODUCT = (
     "0123456789",
@@ -155,11 +155,9 @@ def mod10_holds(digits: str, check: str) -> bool:
 
 
 def is_loinc_form(code: str) -> bool:
-    """True for a LOINC term, part, answer or list code with a right check digit."""
-    if LOINC_CODE.fullmatch(code) is None:
-        return False
-    body, dash, check = code.partition("-")
-    return mod10_holds(body.lstrip("ALGPMTHU"), check) if dash else body.startswith("MTHU")
+    """True for a LOINC term with a right check digit, or for the form of a part, answer, list or group."""
+    found = LOINC_CODE.fullmatch(code)
+    return found is not None and (found["number"] is None or mod10_holds(found["number"], found["check"]))
 
 
 JUDGES: Mapping[str, Judge] = {
