@@ -131,14 +131,16 @@ class Discriminators:
         step, rest = steps[0], steps[1:]
         if step.function:
             return self._through_function(kind, node, step, rest)
-        child = node.children.get(step.name)
         return (
-            (self._criterion(kind, child, rest, None) if child is not None else None)
+            self._of_child(kind, node.children.get(step.name), rest)
             or self._of_slices(kind, node, steps)
             or self._of_profiles(kind, node, steps)
-            or (self._criterion(kind, node.head, steps, None) if node.head is not None else None)
+            or self._of_child(kind, node.child(step.name), rest)
             or self._of_base(kind, node, steps)
         )
+
+    def _of_child(self, kind: str, child: ElementNode | None, rest: Sequence[Step]) -> Criterion | None:
+        return None if child is None else self._criterion(kind, child, rest, None)
 
     def _of_slices(self, kind: str, node: ElementNode, steps: Sequence[Step]) -> Criterion | None:
         """The criterion that one of an element's own slices sets."""

@@ -99,6 +99,14 @@ class Profiles:
             return False
         return not any(f.severity == "error" for f in self.judge(item, canonical, run))
 
+    def says_more(self, node: ElementNode, kind: str) -> bool:
+        """True when an element says more of values of a type than which types there may be."""
+        element = node.element
+        facets = (element.fixed, element.pattern, element.min_value, element.max_value, element.max_length)
+        bound = element.binding is not None and element.binding.strength == "required"
+        profiled = any(t.profiles or t.target_profiles for t in node.types if t.code == kind)
+        return bound or profiled or bool(node.slices) or bool(node.children) or any(f is not None for f in facets)
+
     # Compilation
 
     def _compile(self, structure: Structure, node: ElementNode) -> ItemCheck:
@@ -106,7 +114,7 @@ class Profiles:
         wanted = structure.type if node.root is None else node.element.path
         checks = [*compiler.inner(node, ()), *compiler.whole(node)]
         is_subtype = self.definitions.is_subtype
-        name, is_resource = structure.url, structure.kind == "resource" or self._is_resource(structure.type)
+        name, is_resource = structure.url, structure.kind == "resource" or self.is_resource(structure.type)
 
         def check(item: Item, run: Run) -> None:
             if item.type and not is_subtype(item.type, wanted) and not is_subtype(wanted, item.type):
@@ -118,7 +126,8 @@ class Profiles:
 
         return within_resource(check) if is_resource and node.root is None else check
 
-    def _is_resource(self, kind: str) -> bool:
+    def is_resource(self, kind: str) -> bool:
+        """True for the name of a resource type, abstract ones included."""
         return self.definitions.has_type(kind) and self.definitions.type(kind).kind == "resource"
 
 
@@ -173,7 +182,8 @@ class Compiler:
             if rules:
                 apply(rules, item, run)
 
-        return (check,)
+        nested = any(self._profiles.is_resource(t.code) for t in node.types)
+        return (within_resource(check) if nested else check,)
 
     def rules(self, node: ElementNode, heads: Sequence[ElementNode], name: str) -> Sequence[Rule]:
         """The rules for the members of an element, for items of a type."""
@@ -228,9 +238,15 @@ class Compiler:
         return (*checks, *self.inner(self._content(node), heads))
 
     def _content(self, node: ElementNode) -> ElementNode:
-        """The element whose members apply: the one that a content reference within the profile names."""
+        """The element whose members apply: the one that a content reference within a published snapshot names.
+
+        Where the snapshot was made here, a content reference means the base, as in snapshots published since R4B.
+        """
         reference = node.element.content_reference
         if node.children or reference is None or not reference.startswith("#") or node.root is None:
+            return node
+        stated = self._definitions.stated_structure(self._profile)
+        if stated is None or not stated.elements:
             return node
         return node.root.find(reference[1:]) or node
 

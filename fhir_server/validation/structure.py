@@ -17,6 +17,9 @@ from fhir_server.validation.primitive import FORMATS, kind_of
 from fhir_server.validation.reference import reference_check
 from fhir_server.validation.run import Check, Json, Rule, Run
 
+MemberCheck = Callable[[str, Member, Check], Check]
+"""Wraps the check of a member, given the name of the type that has it."""
+
 ABSTRACT_RESOURCES = frozenset({"Resource", "DomainResource"})
 TYPE_NAME = "resourceType"
 
@@ -33,7 +36,7 @@ class StructureChecks:
     """The checks of all types at one depth, compiled when first asked for.
 
     `rules` adds to the invariants of a type what no FHIRPath says; `member_checks` wraps the check of a member of a
-    type (for extensions, canonicals and the like).
+    type (for extensions, canonicals and the like), `extension_check` that of an extension of a primitive member.
     """
 
     def __init__(
@@ -42,13 +45,15 @@ class StructureChecks:
         bindings: Bindings,
         constraints: Constraints,
         rules: Mapping[str, Sequence[Rule]],
-        member_checks: Mapping[str, Callable[[str, Member, Check], Check]],
+        member_checks: Mapping[str, MemberCheck],
+        extension_check: MemberCheck | None = None,
     ) -> None:
         self.definitions = definitions
         self._bindings = bindings
         self._constraints = constraints
         self._rules = rules
         self._member_checks = member_checks
+        self._extension_check = extension_check
         self._checks: dict[str, Check] = {}
 
     def check(self, name: str) -> Check:
@@ -64,11 +69,29 @@ class StructureChecks:
         self._checks[kind.name] = object_check(kind.name, table, needs_of(kind), rules, is_resource=is_resource)
         if is_resource:
             table[TYPE_NAME] = lambda value, holder, run: 0
-        element = self.check("Element")
         for member in kind.members.values():
             table[member.key] = self._member(kind, member)
             if member.type in FORMATS:
-                table[f"_{member.key}"] = sibling_check(member, element)
+                table[f"_{member.key}"] = sibling_check(member, self._sibling(kind, member))
+
+    def _sibling(self, kind: Type, member: Member) -> Check:
+        """The check of the id and extensions of a primitive, compiled when the first one is met."""
+        compiled: list[Check] = []
+
+        def check(value: Any, holder: Json, run: Run) -> int:
+            if not compiled:
+                compiled.append(self._element(kind, member))
+            return compiled[0](value, holder, run)
+
+        return check
+
+    def _element(self, kind: Type, member: Member) -> Check:
+        element = self.definitions.type("Element")
+        table = {m.key: self._member(element, m) for m in element.members.values()}
+        if self._extension_check is not None:
+            one = self._extension_check(kind.name, member, self._lazy("Extension"))
+            table["extension"] = array_check("extension", one, 1, None)
+        return object_check("Element", table, needs_of(element), self._constraints.rules(element), is_resource=False)
 
     def _member(self, kind: Type, member: Member) -> Check:
         one = self._one(kind, member)

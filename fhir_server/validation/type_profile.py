@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from fhir_server.definitions.datatype import Member
 from fhir_server.definitions.registry import Definitions
 from fhir_server.validation.element_check import Floor
 from fhir_server.validation.element_tree import ElementNode, profiles_by_type
@@ -12,7 +13,7 @@ from fhir_server.validation.item import Item
 from fhir_server.validation.primitive import shown
 from fhir_server.validation.reference import literal_type
 from fhir_server.validation.resolution import resolved
-from fhir_server.validation.run import Fault, Run
+from fhir_server.validation.run import Check, Fault, Json, Run
 from fhir_server.validation.slicing import ItemCheck, fault_at
 
 
@@ -45,6 +46,26 @@ def type_profile_check(profiles: Profiles, node: ElementNode, floor: Floor, prof
             one(item, run)
 
     return check
+
+
+def member_profile_check(profiles: Profiles) -> Callable[[str, Member, Check], Check]:
+    """What wraps the check of a member whose own type names a profile, as SimpleQuantity."""
+
+    def wrap(kind: str, member: Member, one: Check) -> Check:
+        named = member.reference.profiles
+        if not named:
+            return one
+        meets = one_of_check(profiles, member.type, named, named[0])
+
+        def check(value: Any, holder: Json, run: Run) -> int:
+            count = one(value, holder, run)
+            if value.__class__ is dict:
+                meets(Item(value, None, None, value, member.type), run)
+            return count
+
+        return check
+
+    return wrap
 
 
 def one_of_check(profiles: Profiles, code: str, named: Sequence[str], profile: str) -> ItemCheck:

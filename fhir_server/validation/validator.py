@@ -14,12 +14,14 @@ from fhir_server.terminology.protocol import Terminology
 from fhir_server.validation.binding import Bindings
 from fhir_server.validation.constraint import Constraints
 from fhir_server.validation.environment import environments
+from fhir_server.validation.extension import Extensions
 from fhir_server.validation.location import located
 from fhir_server.validation.primitive import kind_of, shown
 from fhir_server.validation.profile import Profiles
 from fhir_server.validation.profile_claim import apply_profile, claimed_profile_rule
 from fhir_server.validation.run import Json, Resolver, Rule, Run, resolve_nothing
 from fhir_server.validation.structure import StructureChecks
+from fhir_server.validation.type_profile import member_profile_check
 
 Depth = Literal["write", "full"]
 SEVERITIES = {"write": frozenset({"error"}), "full": frozenset({"error", "warning"})}
@@ -63,7 +65,11 @@ class Validator:
         if claimed_profiles or (claimed_profiles is None and depth == "full"):
             claims = claimed_profile_rule(self.profiles)
             rules = dict.fromkeys(definitions.resource_types, (claims,))
-        self._structures = StructureChecks(definitions, bindings, constraints, rules, {})
+        self._extensions = Extensions(definitions, engine, self.profiles)
+        member_checks = {"Extension": self._extensions.check, "Quantity": member_profile_check(self.profiles)}
+        self._structures = StructureChecks(
+            definitions, bindings, constraints, rules, member_checks, self._extensions.primitive_check
+        )
         self._environment_of = environments(terminology, self.profiles, self._structures.check)
 
     def validate(self, resource: Any, resolver: Resolver = resolve_nothing, profiles: Sequence[str] = ()) -> Verdict:
@@ -71,6 +77,7 @@ class Validator:
         refused = unusable(resource, self._definitions)
         if refused:
             return Verdict([refused], 0)
+        self._extensions.refresh()
         run = Run(resource, self._environment_of, resolver)
         members = self._structures.check(resource["resourceType"])(resource, resource, run)
         for canonical in profiles:
