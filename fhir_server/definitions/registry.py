@@ -115,7 +115,7 @@ class Definitions:
         `elements` stays empty where no snapshot can be made; `snapshots` says why.
         """
         found = self.stated_structure(canonical)
-        if found is None or found.elements or not found.differential:
+        if found is None or found.elements:
             return found
         try:
             return found.with_snapshot(self.snapshots.make(found).elements)

@@ -115,7 +115,7 @@ class SnapshotMaker:
     def known(self, canonical: str) -> Structure | None:
         """A structure that has elements, for unfolding; None when it is not known or cannot be had now."""
         found = self._find(canonical)
-        if found is None or (not found.elements and (not found.differential or found.url in self._making)):
+        if found is None or (not found.elements and found.url in self._making):
             return None
         try:
             self.elements(found)
@@ -150,9 +150,6 @@ class Growth:
         name = structure.differential[0].path.partition(".")[0] if structure.differential else structure.type
         if base is None:
             return Node(Element(name, name, 0, None), {})
-        if not base.elements and not base.differential:
-            text = f"The base {base.url} of {structure.url} has neither snapshot nor differential"
-            raise SnapshotFault(fault(structure, text))
         root = tree(self._maker.elements(base))
         root.element = replace(root.element, id=name, path=name, slice_name=None)
         return root
