@@ -24,6 +24,8 @@ from fhir_server.search.row import Rows
 from fhir_server.search.walk import Branch, Slot, in_turn, walker
 
 VIET_NAM = ZoneInfo("Asia/Ho_Chi_Minh")
+WRONG_SHAPE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What reading a value raises when it is not of the shape that its type has."""
 
 
 class Indexer:
@@ -52,24 +54,51 @@ class Indexer:
     def rows(self, resource: Mapping[str, Any], container: Mapping[str, Any] | None = None) -> Rows:
         """The distinct rows of a resource; `container` is given for one that is contained in another.
 
-        Values of a wrong JSON shape, which only an unchecked resource has, give no rows.
+        A parameter that meets a value of a wrong shape, as only an unchecked resource has, gives no rows.
         """
-        if self._generation != self.definitions.generation:
-            self._generation = self.definitions.generation
-            self._writers.clear()
+        self._renew()
         kind = resource["resourceType"]
         write = self._writers.get(kind)
         if write is None:
             write = self._writers[kind] = self.writer(kind)
         rows: Rows = []
-        write(resource, rows, resource if container is None else container)
+        try:
+            write(resource, rows, resource if container is None else container)
+        except WRONG_SHAPE:
+            return self.rows_of(resource, self.parameters.of(kind), container)
         return list(dict.fromkeys(rows))
 
-    def writer(self, resource_type: str) -> Write:
+    def rows_of(
+        self, resource: Mapping[str, Any], codes: Iterable[str], container: Mapping[str, Any] | None = None
+    ) -> Rows:
+        """The distinct rows of a resource for some parameters, as when one was added after the resource was stored."""
+        self._renew()
+        found: Rows = []
+        for code in codes:
+            rows: Rows = []
+            try:
+                self._single(resource["resourceType"], code)(resource, rows, container or resource)
+            except WRONG_SHAPE:
+                continue
+            found += rows
+        return list(dict.fromkeys(found))
+
+    def _renew(self) -> None:
+        if self._generation != self.definitions.generation:
+            self._generation = self.definitions.generation
+            self._writers.clear()
+
+    def _single(self, resource_type: str, code: str) -> Write:
+        key = f"{resource_type}.{code}"
+        if key not in self._writers:
+            self._writers[key] = self.writer(resource_type, [self.parameters.of(resource_type)[code]])
+        return self._writers[key]
+
+    def writer(self, resource_type: str, parameters: Iterable[Parameter] | None = None) -> Write:
         """The closure for a resource type: one walk for all paths, then what only the engine can evaluate."""
         root, free = Branch(), []
         reader = FreeReader(self._engine, self.context)
-        for parameter in self.parameters.of(resource_type).values():
+        for parameter in self.parameters.of(resource_type).values() if parameters is None else parameters:
             if parameter.expression is None or self.merge(parameter, root):
                 continue
             write = reader.parameter(parameter)
