@@ -11,7 +11,7 @@ from fhir_server.definitions.structure import Binding, Discriminator, Structure,
 from fhir_server.terminology.protocol import Membership
 from fhir_server.validation.binding import coding_in
 from fhir_server.validation.element_tree import ElementNode, profiles_by_type
-from fhir_server.validation.item import Item, items_of
+from fhir_server.validation.item import Finder, Item, finder
 from fhir_server.validation.reference import literal_type
 from fhir_server.validation.resolution import resolved
 from fhir_server.validation.run import Run
@@ -71,6 +71,7 @@ class Discriminators:
     def __init__(self, profiles: Profiles) -> None:
         self._profiles = profiles
         self._definitions = profiles.definitions
+        self._finders: dict[tuple[str, str], Finder] = {}
 
     def test(self, discriminator: Discriminator, node: ElementNode) -> Test | None:
         """Whether an item belongs to the slice of a node; None where the profile does not say by what."""
@@ -80,11 +81,13 @@ class Discriminators:
         criterion = self._criterion(discriminator.type, node, steps, None)
         if criterion is None:
             return None
+        if isinstance(criterion, Equals) and len(steps) == 1 and not steps[0].function:
+            return KeyTest(steps[0].name, criterion.wanted, self.tester(steps, criterion))
+        return self.tester(steps, criterion)
 
-        def test(item: Item, run: Run) -> bool:
-            return criterion(self.values(item, steps, run), run)
-
-        return test
+    def tester(self, steps: Sequence[Step], criterion: Criterion) -> Test:
+        """The test of an item by the values at the end of a path."""
+        return lambda item, run: criterion(self.values(item, steps, run), run)
 
     # Values
 
@@ -104,12 +107,18 @@ class Discriminators:
             return (x for x in self._members(item, "extension") if x.parts.get("url") == step.argument)
         return (item,) if self._definitions.is_subtype(item.type, step.argument) else ()
 
-    def _members(self, item: Item, name: str) -> list[Item]:
-        if not self._definitions.has_type(item.type):
-            return []
-        kind = self._definitions.type(item.type)
+    def _members(self, item: Item, name: str) -> Sequence[Item]:
+        find = self._finders.get((item.type, name))
+        if find is None:
+            find = self._finders[item.type, name] = self._finder(item.type, name)
+        return find(item.parts)
+
+    def _finder(self, type_name: str, name: str) -> Finder:
+        if not self._definitions.has_type(type_name):
+            return lambda holder: ()
+        kind = self._definitions.type(type_name)
         members = kind.names.get(name) or ((kind.members[name],) if name in kind.members else ())
-        return items_of(item.parts, members) if members else []
+        return finder(members) if members else lambda holder: ()
 
     def _resolve(self, item: Item, run: Run) -> Iterable[Item]:
         reference: Any = item.value.get("reference") if item.value.__class__ is dict else item.value
@@ -212,11 +221,9 @@ class Discriminators:
     def _valued(self, node: ElementNode) -> Criterion | None:
         element = node.element
         if element.fixed is not None:
-            fixed = element.fixed.value
-            return lambda items, run: any(is_same(i.value, fixed) for i in items)
+            return equal_to(element.fixed.value, is_same)
         if element.pattern is not None:
-            pattern = element.pattern.value
-            return lambda items, run: any(is_within(i.value, pattern) for i in items)
+            return equal_to(element.pattern.value, is_within)
         if element.binding is not None and element.binding.strength == "required":
             return self._bound(element.binding)
         return self._inside(node)
@@ -254,6 +261,37 @@ class Discriminators:
             return None
         conforms = self._profiles.conforms
         return lambda items, run: any(conforms(i, c, run) for i in items for c in canonicals)
+
+
+class Equals:
+    """The criterion that one of the values is a text."""
+
+    def __init__(self, wanted: str) -> None:
+        self.wanted = wanted
+
+    def __call__(self, items: Sequence[Item], run: Run) -> bool:
+        """True when one is."""
+        return any(i.value == self.wanted for i in items)
+
+
+class KeyTest:
+    """A test by the text that an item has under a key."""
+
+    def __init__(self, key: str, wanted: str, test: Test) -> None:
+        self.key = key
+        self.wanted = wanted
+        self._test = test
+
+    def __call__(self, item: Item, run: Run) -> bool:
+        """True when the item has that text."""
+        return self._test(item, run)
+
+
+def equal_to(wanted: Any, same: Callable[[Any, Any], bool]) -> Criterion:
+    """The criterion that one of the values is as a fixed value or pattern wants it."""
+    if wanted.__class__ is str:
+        return Equals(wanted)
+    return lambda items, run: any(same(i.value, wanted) for i in items)
 
 
 def type_codes(node: ElementNode) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fhir_server.definitions.datatype import Member
@@ -46,17 +46,33 @@ class Item:
         return self.holder, self.key, self.index
 
 
-def items_of(holder: Json, members: Sequence[Member]) -> list[Item]:
-    """The occurrences of an element in an object; `members` are its keys, more than one for a choice."""
+Finder = Callable[[Json], Sequence[Item]]
+
+
+def finder(members: Sequence[Member]) -> Finder:
+    """What finds the occurrences of an element in an object; `members` are its keys, more than one for a choice."""
     if len(members) == 1:
-        return member_items(holder, members[0])
-    by_key = {m.key: m for m in members}
-    found: list[Item] = []
-    for key in holder:
-        member = by_key.get(key) or (by_key.get(key[1:]) if key[:1] == "_" and key[1:] not in holder else None)
-        if member is not None:
-            found.extend(member_items(holder, member))
-    return found
+        return one_key_finder(members[0])
+    by_key = {key: m for m in members for key in (m.key, f"_{m.key}")}
+
+    def find(holder: Json) -> Sequence[Item]:
+        found: Sequence[Item] = ()
+        for key in holder:
+            member = by_key.get(key)
+            if member is not None and (key == member.key or member.key not in holder):
+                found = [*found, *member_items(holder, member)]
+        return found
+
+    return find
+
+
+def one_key_finder(member: Member) -> Finder:
+    """What finds the occurrences under one key, and the key of its `_field` objects where it is a primitive."""
+    key = member.key
+    if member.type in FORMATS:
+        sibling = f"_{key}"
+        return lambda holder: member_items(holder, member) if key in holder or sibling in holder else ()
+    return lambda holder: member_items(holder, member) if key in holder else ()
 
 
 def member_items(holder: Json, member: Member) -> list[Item]:

@@ -10,11 +10,12 @@ from fhir_server.definitions.registry import Definitions
 from fhir_server.definitions.structure import Binding, Discriminator, Element, Slicing, Structure
 from fhir_server.terminology.protocol import Membership, Terminology
 from fhir_server.validation.binding import Bindings
+from fhir_server.validation.cardinality import cardinality_rule
 from fhir_server.validation.constraint import Constraints
 from fhir_server.validation.discriminator import Discriminators, Test
 from fhir_server.validation.element_check import ElementChecks, Floor
 from fhir_server.validation.element_tree import ElementNode, tree_of
-from fhir_server.validation.item import Item, items_of
+from fhir_server.validation.item import Finder, Item, finder
 from fhir_server.validation.run import Fault, Json, Rule, Run
 from fhir_server.validation.slicing import GroupCheck, ItemCheck, Slice, fault_at, slicing_check
 from fhir_server.validation.type_profile import type_profile_check
@@ -210,17 +211,17 @@ class Compiler:
         group = self.group(node)
         if low is None and top is None and not checks and group is None:
             return None
-        label, profile = node.label, self._profile
+        find = finder(members)
+        bounds = cardinality_rule(find, members, (low or 0, top), node.label, self._profile)
+        return bounds if not checks and group is None else self._items_rule(find, checks, group, bounds)
 
+    def _items_rule(
+        self, find: Finder, checks: Sequence[ItemCheck], group: GroupCheck | None, bounds: Rule | None
+    ) -> Rule:
         def rule(holder: Json, run: Run) -> None:
-            items = items_of(holder, members)
-            count = len(items)
-            if low is not None and count < low:
-                text = f"{label}: at least {low} required, found {count}."
-                run.report(Fault(holder, None, None, "error", "required", text, None, profile))
-            if top is not None and count > top:
-                text = f"{label}: at most {top} allowed, found {count}." if top else f"{label} is not allowed here."
-                run.report(Fault(holder, items[0].key, None, "error", "structure", text, None, profile))
+            if bounds is not None:
+                bounds(holder, run)
+            items = find(holder)
             for item in items:
                 for check in checks:
                     check(item, run)

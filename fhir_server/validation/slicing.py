@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fhir_server.definitions.structure import Slicing
-from fhir_server.validation.discriminator import Test
+from fhir_server.validation.discriminator import KeyTest, Test
 from fhir_server.validation.element_tree import DEFAULT_SLICE
 from fhir_server.validation.item import Item
 from fhir_server.validation.run import Fault, Json, Run
@@ -45,13 +45,14 @@ def slicing_check(slicing: Slicing, slices: Sequence[Slice], profile: str) -> Gr
     closed = slicing.rules == "closed" and default is None
     arranged = slicing.ordered or slicing.rules == "openAtEnd"
     names = ", ".join(s.label for s in tested)
+    belongs = sorter(tested)
 
     def check(items: Sequence[Item], holder: Json, run: Run) -> None:
         members: list[list[Item]] = [[] for _ in tested]
         rest: list[Item] = []
         order: list[tuple[int, Item]] = []
         for item in items:
-            found = [n for n, s in enumerate(tested) if s.test(item, run)]  # type: ignore[misc]
+            found = belongs(item, run)
             if len(found) > 1:
                 several = ", ".join(tested[n].label for n in found)
                 run.report(fault_at(item, "structure", f"This item matches more than one slice: {several}.", profile))
@@ -72,6 +73,26 @@ def slicing_check(slicing: Slicing, slices: Sequence[Slice], profile: str) -> Gr
             judge_slice(default, rest, holder, profile, run)
 
     return check
+
+
+def sorter(slices: Sequence[Slice]) -> Callable[[Item, Run], Sequence[int]]:
+    """What tells the slices that an item belongs to, by their numbers; by one look-up where a text decides."""
+    tests = [s.test for s in slices if s.test is not None]
+
+    def by_tests(item: Item, run: Run) -> Sequence[int]:
+        return [n for n, test in enumerate(tests) if test(item, run)]
+
+    keyed = [t for t in tests if isinstance(t, KeyTest)]
+    table = {t.wanted: (n,) for n, t in enumerate(keyed)}
+    if len(table) != len(tests) or len({t.key for t in keyed}) != 1:
+        return by_tests
+    key = keyed[0].key
+
+    def by_key(item: Item, run: Run) -> Sequence[int]:
+        value = item.parts.get(key)
+        return table.get(value, ()) if value.__class__ is str else by_tests(item, run)
+
+    return by_key
 
 
 def undecidable(slices: Sequence[Slice], profile: str) -> GroupCheck:
