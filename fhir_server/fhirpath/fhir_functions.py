@@ -30,6 +30,11 @@ def extension(frame: Frame, focus: list[Any], url: list[Any]) -> list[Any]:
     return [item for item in found if isinstance(item.value, dict) and item.value.get("url") == wanted]
 
 
+def has_extension(frame: Frame, focus: list[Any], url: list[Any]) -> list[Any]:
+    """True where there is an extension with a url; a search parameter of R4 asks it without defining it."""
+    return [bool(extension(frame, focus, url))]
+
+
 def has_value(frame: Frame, focus: list[Any]) -> list[Any]:
     """True for a single primitive that has a value, not extensions alone."""
     return [len(focus) == 1 and is_valued(frame, focus[0])]
@@ -183,6 +188,7 @@ def reference_key(frame: Frame, focus: list[Any], kind: str | None = None) -> li
 STRINGS = always(system("String", many=True))
 FUNCTIONS: Table = {
     "extension": Function(extension, 1, result=always(Static(frozenset({"Extension"})))),
+    "hasExtension": Function(has_extension, 1, result=BOOLEAN),
     "hasValue": Function(has_value, result=BOOLEAN),
     "getValue": Function(value, result=same),
     "resolve": Function(resolve),
