@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import tarfile
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
@@ -52,7 +53,8 @@ def fault(shared: Path, seed: int) -> str:
         else:
             _judge(damaged(rng, base, donor))
     except Exception as error:  # noqa: BLE001 - any kind of failure is what is looked for
-        return f"{type(error).__name__}: {error}"
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}: {error}"
     return "" if time.process_time() - started < SECONDS else f"took more than {SECONDS} s"
 
 
