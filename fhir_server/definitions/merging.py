@@ -29,6 +29,9 @@ def merged(base: Element, change: Element) -> Element:
         is_summary=base.is_summary or change.is_summary,
         must_support=base.must_support or change.must_support,
         xml_attribute=base.xml_attribute or change.xml_attribute,
+        must_have_value=base.must_have_value or change.must_have_value,
+        value_alternatives=change.value_alternatives or base.value_alternatives,
+        narrative_languages=change.narrative_languages or base.narrative_languages,
     )
 
 

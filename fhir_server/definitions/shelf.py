@@ -62,9 +62,11 @@ class Shelf(Generic[Record]):
         return url in self._added
 
     def find(self, canonical: str) -> Record | None:
-        """The record of `url` or `url|version`; None when there is none."""
+        """The record of `url` or `url|version`, where `1.2` also means the latest of 1.2.x; None when there is none."""
         url, _, version = canonical.partition("#")[0].partition("|")
         found = next(self._candidates(url, version), None)
+        if found is None and version:
+            found = next((r for r in self._candidates(url, "") if (r.version or "").startswith(f"{version}.")), None)
         if found is None and version:  # some canonicals of table 0006 and others hold a bar themselves
             found = next(self._candidates(canonical, ""), None)
         return found

@@ -15,6 +15,9 @@ TYPE_EXTENSION = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fh
 REGEX_EXTENSION = "http://hl7.org/fhir/StructureDefinition/regex"
 MAX_VALUE_SET_EXTENSION = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet"
 PROFILE_ELEMENT_EXTENSION = "http://hl7.org/fhir/StructureDefinition/elementdefinition-profile-element"
+MUST_HAVE_VALUE_EXTENSION = "http://hl7.org/fhir/5.0/StructureDefinition/extension-ElementDefinition.mustHaveValue"
+ALTERNATIVES_EXTENSION = "http://hl7.org/fhir/5.0/StructureDefinition/extension-ElementDefinition.valueAlternatives"
+NARRATIVE_LANGUAGE_EXTENSION = "http://hl7.org/fhir/StructureDefinition/narrative-language-control"
 TYPE_URL = "http://hl7.org/fhir/StructureDefinition/"
 
 
@@ -98,6 +101,9 @@ class Element:
     is_summary: bool = False
     must_support: bool = False
     xml_attribute: bool = False
+    must_have_value: bool = False
+    value_alternatives: tuple[str, ...] = ()
+    narrative_languages: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -214,7 +220,7 @@ def slicing_from(body: Mapping[str, Any]) -> Slicing:
     return Slicing(parts, body.get("rules", "open"), body.get("ordered", False))
 
 
-def typed_values(body: Mapping[str, Any]) -> dict[str, TypedValue]:
+def typed_values(body: Mapping[str, Any]) -> dict[str, Any]:
     """The members of an ElementDefinition that end in a type, by field: `fixedCode` is the `fixed` of a code."""
     found: dict[str, TypedValue] = {}
     for key, value in body.items():
@@ -243,6 +249,19 @@ def regex_from(body: Mapping[str, Any]) -> str | None:
     return None
 
 
+def extension_values(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What extensions say of an element beyond R4's own members: R5's demands on values, languages of the narrative."""
+    found: dict[str, list[Any]] = {}
+    for extension in body.get("extension", ()):
+        value = next((v for k, v in extension.items() if k.startswith("value")), None)
+        found.setdefault(extension.get("url", ""), []).append(value)
+    return {
+        "must_have_value": True in found.get(MUST_HAVE_VALUE_EXTENSION, ()),
+        "value_alternatives": tuple(found.get(ALTERNATIVES_EXTENSION, ())),
+        "narrative_languages": tuple(found.get(NARRATIVE_LANGUAGE_EXTENSION, ())),
+    }
+
+
 def element_from(body: Mapping[str, Any], owner: str) -> Element:
     """Read an ElementDefinition of the structure whose canonical is `owner`."""
     path = body["path"]
@@ -259,6 +278,7 @@ def element_from(body: Mapping[str, Any], owner: str) -> Element:
         binding=binding_from(body["binding"]) if "binding" in body else None,
         max_length=body.get("maxLength"),
         **typed_values(body),
+        **(extension_values(body) if "extension" in body else {}),
         constraints=tuple(c for c in constraints if c is not None),
         slicing=slicing_from(body["slicing"]) if "slicing" in body else None,
         slice_name=body.get("sliceName"),

@@ -12,6 +12,7 @@ from fhir_server.validation.binding import Bindings
 from fhir_server.validation.constraint import Constraints, broken
 from fhir_server.validation.element_tree import ElementNode
 from fhir_server.validation.item import Item
+from fhir_server.validation.narrative_language import narrative_language_check
 from fhir_server.validation.run import Fault, Run
 from fhir_server.validation.slicing import ItemCheck, fault_at
 from fhir_server.validation.value_bound import bound_check
@@ -77,6 +78,10 @@ class ElementChecks:
             yield length_check(element.max_length, profile)
         if element.binding is not None and not floor.has(lambda e: e.binding == element.binding):
             yield self._binding(element.binding, profile)
+        if element.must_have_value or element.value_alternatives:
+            yield presence_check(node.label, element.value_alternatives, profile)
+        if element.narrative_languages:
+            yield narrative_language_check(element.narrative_languages, profile)
         yield self._invariants(element, floor)
 
     def _types(self, node: ElementNode, floor: Floor, profile: str) -> ItemCheck | None:
@@ -165,6 +170,21 @@ def value_check(wanted: Any, same: Callable[[Any, Any], bool], word: str, profil
         if not same(item.value, wanted):
             text = f"The value does not match what is {word} here: {difference(item.value, wanted, same)}."
             run.report(fault_at(item, "value", text, profile))
+
+    return check
+
+
+def presence_check(label: str, alternatives: Sequence[str], profile: str) -> ItemCheck:
+    """The check that a primitive has a value, or one of the extensions that may stand for it."""
+
+    def check(item: Item, run: Run) -> None:
+        if item.value is not None:
+            return
+        extensions = item.parts.get("extension")
+        urls = [x.get("url") for x in extensions if x.__class__ is dict] if extensions.__class__ is list else []
+        if not any(a in urls for a in alternatives):
+            instead = f", or the extension {' or '.join(alternatives)}" if alternatives else ""
+            run.report(fault_at(item, "required", f"{label} must have a value{instead}.", profile))
 
     return check
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from fhir_server.definitions.structure import TypedValue
+from fhir_server.fhirpath import quantity, temporal
+from fhir_server.fhirpath.node import CONVERSIONS, quantity_from
+from fhir_server.fhirpath.temporal import Temporal
 from fhir_server.validation.item import Item
 from fhir_server.validation.primitive import shown
 from fhir_server.validation.run import Run
 from fhir_server.validation.slicing import ItemCheck, fault_at
-
-NUMBERS = (int, float, Decimal)
 
 
 def bound_check(bound: TypedValue, profile: str, *, least: bool) -> ItemCheck:
@@ -19,7 +19,7 @@ def bound_check(bound: TypedValue, profile: str, *, least: bool) -> ItemCheck:
     word = "least" if least else "greatest"
 
     def check(item: Item, run: Run) -> None:
-        difference = compared(item.value, bound.value)
+        difference = compared(item.value, bound)
         if difference is not None and (difference < 0 if least else difference > 0):
             text = f"{in_words(item.value)} is beyond the {word} value allowed, {in_words(bound.value)}."
             run.report(fault_at(item, "value", text, profile))
@@ -27,23 +27,19 @@ def bound_check(bound: TypedValue, profile: str, *, least: bool) -> ItemCheck:
     return check
 
 
-def compared(value: Any, bound: Any) -> int | None:
+def compared(value: Any, bound: TypedValue) -> int | None:
     """The sign of value - bound; None where they cannot be compared."""
-    if value.__class__ in NUMBERS and bound.__class__ in NUMBERS:
-        return sign(Decimal(str(value)), Decimal(str(bound)))
-    if value.__class__ is str and bound.__class__ is str:
-        return compared_text(value, bound)
-    return None
-
-
-def compared_text(value: str, bound: str) -> int | None:
-    """The sign of the difference of two dates or times, to the precision that both have."""
-    length = min(len(value), len(bound), 19)
-    return sign(value[:length], bound[:length])
-
-
-def sign(first: Any, second: Any) -> int:
-    """-1, 0 or 1 as the first is less than, equal to or greater than the second."""
+    if value.__class__ is dict:
+        first, second = quantity_from(value), quantity_from(bound.value)
+        return quantity.compare(first, second) if first is not None and second is not None else None
+    convert = CONVERSIONS.get(bound.type)
+    if convert is None or value.__class__ in {list, bool}:
+        return None
+    first, second = convert(value), convert(bound.value)
+    if isinstance(first, Temporal):
+        return temporal.compare(first, second) if isinstance(second, Temporal) else None
+    if first is None or second is None or isinstance(first, str):
+        return None
     return int(first > second) - int(first < second)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
+from fhir_server.fhirpath.node import decimal_from
 from fhir_server.validation.primitive import shown
 
-NUMBERS = (int, float, Decimal)
 UNCOMPARED = frozenset({"id", "_id"})
 
 
@@ -43,9 +42,8 @@ def is_same_primitive(value: Any, fixed: Any) -> bool:
     """True for equal primitives: numbers by value, `true` is no number."""
     if value.__class__ is fixed.__class__:
         return bool(value == fixed)
-    if value.__class__ in NUMBERS and fixed.__class__ in NUMBERS:
-        return Decimal(str(value)) == Decimal(str(fixed))
-    return False
+    first, second = decimal_from(value), decimal_from(fixed)
+    return first is not None and first == second
 
 
 def difference(value: Any, wanted: Any, same: Callable[[Any, Any], bool], path: str = "") -> str:
