@@ -317,7 +317,7 @@ class _Writer:
     def _element(self, tag: str, value: Any, kind: Type, path: str, attributes: str = "") -> None:
         if not isinstance(value, dict):
             raise _unwritable(path, "must be an object")
-        present = {key.removeprefix("_") for key in value if key != "resourceType"}
+        present = {key.removeprefix("_") for key in value if key != "resourceType" or kind.kind != "resource"}
         if unknown := present - kind.members.keys():
             raise _unwritable(path, f"has a member that FHIR does not know, {min(unknown)[:100]!r}")
         members = [member for key, member in kind.members.items() if key in present]

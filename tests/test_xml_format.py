@@ -78,6 +78,11 @@ def test_what_was_written_reads_back():
     assert read_xml(write_xml(AS_JSON, r4()), r4()) == (AS_JSON, ())
 
 
+def test_an_element_may_be_called_resource_type():
+    body = {"resourceType": "ExampleScenario", "instance": [{"resourceId": "a", "resourceType": "Patient"}]}
+    assert read_xml(write_xml(body, r4()), r4()) == (body, ())
+
+
 def test_a_byte_order_mark_is_allowed():
     assert read_xml(b"\xef\xbb\xbf" + PATIENT.encode(), r4())[0] == AS_JSON
 
