@@ -120,13 +120,17 @@ class Tracer:
         return found
 
     def cast(self, whole: Iterable[Path], kind: Syntax) -> list[Path]:
-        """Those whose type is the named one or specialises it; R4 once writes DateTime for dateTime."""
+        """Those of the named type, or of one that specialises it unless that is a primitive, as `as` and ofType() do.
+
+        R4 once writes DateTime for dateTime.
+        """
         name = kind.name if isinstance(kind, Name | TypeName) else ""
         if not self.definitions.has_type(name):
             name = name[:1].lower() + name[1:]
         if not self.definitions.has_type(name):
             raise NoPathError
-        return [path for path in whole if self.definitions.is_subtype(path.type, name)]
+        is_primitive = self.definitions.type(name).kind == "primitive"
+        return [p for p in whole if p.type == name or (not is_primitive and self.definitions.is_subtype(p.type, name))]
 
     def where(self, whole: list[Path], condition: Syntax) -> list[Path]:
         """A comparison of one member, or the type of what a reference points to."""
