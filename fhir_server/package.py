@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,7 +22,7 @@ import orjson
 from fhir_server.definitions.registry import Definitions
 from fhir_server.definitions.snapshot import SnapshotFault
 from fhir_server.definitions.structure import TYPE_URL
-from fhir_server.errors import FhirError, Invalid, Issue, TooLarge
+from fhir_server.errors import FhirError, Invalid, Issue, Severity, TooLarge
 from fhir_server.xml_format import read_xml
 
 SUFFIXES = (".json", ".xml")
@@ -240,10 +240,9 @@ class Loading:
                 return None
             body, issues = read_xml(file.raw, self._definitions)
         except (FhirError, ValueError, RecursionError) as error:
-            self._report("error", "structure", file, f"cannot be read: {error}")
+            self._report("error", "structure", file.name, f"cannot be read: {error}")
             return None
-        for issue in issues:
-            self._report("warning", issue.code, file, issue.text, issue.expression)
+        self._pass_on((replace(issue, severity="warning") for issue in issues), file.name)
         return body
 
     def _add(self, file: PackageFile, resource: dict[str, Any]) -> None:
@@ -251,17 +250,17 @@ class Loading:
         if not isinstance(kind, str) or not isinstance(url, str):
             return
         if self._is_core_type(kind, url):
-            self._report("warning", "business-rule", file, f"{url} is a type of FHIR R4 itself and stays as it is")
+            self._report("warning", "business-rule", file.name, f"{url} is a type of FHIR R4 itself and stays as it is")
             return
         earlier = self._sources.get((kind, url, version))
         if earlier is not None:
             if earlier.rpartition(".")[0] != file.name.rpartition(".")[0]:
-                self._report("warning", "duplicate", file, f"{url} was already in {earlier}, which stays")
+                self._report("warning", "duplicate", file.name, f"{url} was already in {earlier}, which stays")
             return
         try:
             kept = self._definitions.add(resource)
         except BROKEN as error:
-            self._report("error", "structure", file, f"the {kind} {url} cannot be used: {described(error)}")
+            self._report("error", "structure", file.name, f"the {kind} {url} cannot be used: {described(error)}")
             return
         if kept:
             self._sources[kind, url, version] = file.name
@@ -278,26 +277,18 @@ class Loading:
             structure = self._definitions.stated_structure(canonical)
             if structure is None or structure.elements:
                 continue
-            file = PackageFile(file_name, b"")
             try:
-                for issue in self._definitions.snapshots.make(structure).issues:
-                    self._report(issue.severity, issue.code, file, issue.text, issue.expression, structure.url)
+                self._pass_on(self._definitions.snapshots.make(structure).issues, file_name)
             except SnapshotFault as error:
-                for issue in error.issues:
-                    self._report(issue.severity, issue.code, file, issue.text, issue.expression, structure.url)
+                self._pass_on(error.issues, file_name)
             except BROKEN as error:
-                self._report("error", "structure", file, f"no snapshot can be made: {described(error)}")
+                self._report("error", "structure", file_name, f"no snapshot can be made: {described(error)}")
 
-    def _report(
-        self,
-        severity: Any,
-        code: str,
-        file: PackageFile,
-        text: str,
-        expression: Iterable[str] = (),
-        profile: str | None = None,
-    ) -> None:
-        self._issues.append(Issue(severity, code, f"{file.name}: {text}", tuple(expression), profile))
+    def _report(self, severity: Severity, code: str, file_name: str, text: str) -> None:
+        self._issues.append(Issue(severity, code, f"{file_name}: {text}"))
+
+    def _pass_on(self, issues: Iterable[Issue], file_name: str) -> None:
+        self._issues.extend(replace(issue, text=f"{file_name}: {issue.text}") for issue in issues)
 
     def loaded(self, name: str) -> Loaded:
         """What was added, under the name that the package gives itself."""

@@ -263,6 +263,18 @@ TABLES: tuple[Callable[[Mapping[str, list[Json]]], dict[str, bytes]], ...] = (
 )
 
 
+def correct_bindings(resources: Mapping[str, list[Json]]) -> None:
+    """Let bindings name value sets that exist: the package gives those of v3 the version of FHIR, not their own."""
+    known = {f"{body['url']}|{body.get('version')}" for body in resources["ValueSet"]}
+    urls = {body["url"] for body in resources["ValueSet"]}
+    for body in resources["StructureDefinition"]:
+        for element in body.get("snapshot", {}).get("element", ()):
+            canonical = element.get("binding", {}).get("valueSet", "")
+            url = canonical.partition("|")[0]
+            if canonical not in known and url in urls:
+                element["binding"]["valueSet"] = url
+
+
 def compile_package(path: Path) -> dict[str, bytes]:
     """The bytes of every table by file name, made from the package at `path`."""
     resources: dict[str, list[Json]] = {}
@@ -270,6 +282,7 @@ def compile_package(path: Path) -> dict[str, bytes]:
         resources.setdefault(body["resourceType"], []).append(body)
     for bodies in resources.values():
         bodies.sort(key=lambda b: str(b.get("url", "")))
+    correct_bindings(resources)
     tables: dict[str, bytes] = {}
     for make in TABLES:
         tables.update(make(resources))

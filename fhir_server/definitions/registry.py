@@ -42,6 +42,7 @@ class Definitions:
         self._supplements: dict[str, list[str]] = {}
         self.above: WeakSet[Definitions] = WeakSet()
         self._snapshots: SnapshotMaker | None = None
+        self._completed: dict[tuple[str, str | None], Structure] = {}
         self.generation = 0
         self._open_shelves(tables, below)
         if below is not None:
@@ -102,6 +103,7 @@ class Definitions:
         self._types.clear()
         self._parameters.clear()
         self._snapshots = None
+        self._completed.clear()
         for definitions in self.above:
             definitions.grow()
 
@@ -117,10 +119,16 @@ class Definitions:
         found = self.stated_structure(canonical)
         if found is None or found.elements:
             return found
+        key = found.url, found.version
+        if key not in self._completed:
+            self._completed[key] = self._complete(found)
+        return self._completed[key]
+
+    def _complete(self, structure: Structure) -> Structure:
         try:
-            return found.with_snapshot(self.snapshots.make(found).elements)
+            return structure.with_snapshot(self.snapshots.make(structure).elements)
         except SnapshotFault:
-            return found
+            return structure
 
     def stated_structure(self, canonical: str) -> Structure | None:
         """The structure of a canonical as it was added: without elements where it came without a snapshot."""
