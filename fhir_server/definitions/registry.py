@@ -41,6 +41,7 @@ class Definitions:
         self._parameters: dict[str, dict[str, SearchParameter]] = {}
         self._supplements: dict[str, list[str]] = {}
         self.above: WeakSet[Definitions] = WeakSet()
+        self._global_profiles: dict[str, list[str]] = {}
         self._snapshots: SnapshotMaker | None = None
         self._completed: dict[tuple[str, str | None], Structure] = {}
         self.generation = 0
@@ -80,6 +81,8 @@ class Definitions:
     def add(self, resource: Mapping[str, Any]) -> bool:
         """Take in a conformance resource; False for a kind that these definitions do not keep."""
         kind = resource.get("resourceType", "")
+        if kind == "ImplementationGuide":
+            return self._add_global_profiles(resource)
         if kind not in READERS or "url" not in resource:
             return False
         record = READERS[kind](resource)
@@ -90,6 +93,17 @@ class Definitions:
             self._learn(record)
         self.grow()
         return True
+
+    def _add_global_profiles(self, guide: Mapping[str, Any]) -> bool:
+        for rule in guide.get("global", ()):
+            self._global_profiles.setdefault(rule["type"], []).append(rule["profile"])
+        return "global" in guide
+
+    def global_profiles(self, resource_type: str) -> tuple[str, ...]:
+        """The profiles that every resource of a type must meet by the guides that were added."""
+        below = self._below.global_profiles(resource_type) if self._below else ()
+        own = self._global_profiles.get(resource_type, ()) if self._global_profiles else ()
+        return (*below, *own) if own else below
 
     def add_structure(self, structure: Structure) -> None:
         """Take in a structure whose snapshot was made elsewhere."""

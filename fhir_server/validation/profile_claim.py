@@ -11,9 +11,15 @@ from fhir_server.validation.run import Fault, Json, Rule, Run
 
 
 def claimed_profile_rule(profiles: Profiles) -> Rule:
-    """The rule that a resource must meet the profiles in its meta; unknown ones are a warning at full depth."""
+    """The rule that a resource must meet the profiles in its meta, and those that guides ask of all of its type.
+
+    A claim that is not known is a warning at full depth.
+    """
+    global_profiles = profiles.definitions.global_profiles
 
     def rule(resource: Json, run: Run) -> None:
+        for canonical in global_profiles(str(resource.get("resourceType"))):
+            met(profiles, canonical, resource, run)
         meta: Any = resource.get("meta")
         claimed = meta.get("profile") if meta.__class__ is dict else None
         if claimed.__class__ is not list:
