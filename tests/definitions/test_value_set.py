@@ -21,9 +21,8 @@ def test_includes_and_excludes_are_read():
 
 
 def test_groups_of_an_expansion_are_not_its_codes():
-    nested = [{"display": "group", "contains": [{"system": "s", "code": "a"}]}]
-    nested.append(
-        {"system": "s", "code": "b", "abstract": True, "contains": [{"system": "s", "code": "c", "display": "C"}]}
-    )
-    read = value_set_from({"url": "u", "expansion": {"contains": nested}})
+    group = {"display": "group", "contains": [{"system": "s", "code": "a"}]}
+    inner = {"system": "s", "code": "c", "display": "C"}
+    abstract = {"system": "s", "code": "b", "abstract": True, "contains": [inner]}
+    read = value_set_from({"url": "u", "expansion": {"contains": [group, abstract]}})
     assert read.expansion == {("s", "a"): None, ("s", "c"): "C"}
