@@ -36,11 +36,11 @@ class Locator:
         elif value.__class__ is list:
             for index, inner in enumerate(value):
                 if inner.__class__ in (dict, list):
-                    self._visit(inner, f"{path}[{index}]", type_named(inner) or kind)
+                    self._visit(inner, f"{path}[{index}]", type_within(inner, kind))
 
     def _descend(self, inner: Any, holder: Json, key: str, path: str, kind: str | None) -> None:
         member = self.member(kind, key)
-        self._visit(inner, step(path, key, member), type_named(inner) or (member.type if member else None))
+        self._visit(inner, step(path, key, member), type_within(inner, member.type if member else None))
 
     def member(self, kind: str | None, key: str) -> Member | None:
         """The member of a type that a JSON key, or its `_key` sibling, stands for."""
@@ -55,6 +55,11 @@ class Locator:
             return place
         found = step(place, fault.key, self.member(self.types.get(id(fault.holder)), fault.key))
         return found if fault.index is None else f"{found}[{fault.index}]"
+
+
+def type_within(value: Any, declared: str | None) -> str | None:
+    """The type of a value where one is declared: a resource names its own, other types may have such a member too."""
+    return type_named(value) if declared in (None, "Resource", "DomainResource") else declared
 
 
 def type_named(value: Any) -> str | None:

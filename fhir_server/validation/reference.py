@@ -69,5 +69,5 @@ def contained_target(reference: str, value: Json, root: Json, targets: frozenset
     if found is None:
         text = f"{shown(reference)} names a contained resource that is not there (ref-1)."
         run.error(value, "reference", "invariant", text)
-    elif targets is not None and found.get("resourceType") not in targets:
-        run.error(value, "reference", "structure", wrong_target(reference, str(found.get("resourceType")), targets))
+    elif targets is not None and str(named := found.get("resourceType")) not in targets:
+        run.error(value, "reference", "structure", wrong_target(reference, str(named), targets))
