@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Context, Decimal, DecimalException
+from decimal import Context, Decimal, DecimalException, DivisionByZero, InvalidOperation, Overflow, Underflow
 from fractions import Fraction
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -22,7 +22,7 @@ REMEMBERED_CODES = 4096
 LONGEST_CODE = 256
 DEEPEST = 20
 LARGEST_EXPONENT = 99
-EXACT = Context(prec=60)
+EXACT = Context(prec=60, traps=[InvalidOperation, DivisionByZero, Overflow, Underflow])
 ROUNDED = Context(prec=28)
 
 ANNOTATION = re.compile(r"\{[!-z|~]+\}")

@@ -65,6 +65,8 @@ def has_content(div: str) -> bool:
     """True when a narrative that parses shows some text or an image."""
     if "<!--" in div:
         div = COMMENT.sub("", div)
+    if "<![CDATA[" in div:
+        div = div.replace("<![CDATA[", "").replace("]]>", "")
     return CONTENT.search(div) is not None or ("img" in div and IMAGE.search(div) is not None)
 
 

@@ -104,8 +104,10 @@ def same_json(left: Any, right: Any) -> bool:
     if left is right:
         return True
     if isinstance(left, dict):
-        return isinstance(right, dict) and left.keys() == right.keys() and all(
-            same_json(value, right[key]) for key, value in left.items()
+        return (
+            isinstance(right, dict)
+            and left.keys() == right.keys()
+            and all(same_json(value, right[key]) for key, value in left.items())
         )
     if isinstance(left, list):
         return isinstance(right, list) and len(left) == len(right) and all(map(same_json, left, right))

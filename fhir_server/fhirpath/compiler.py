@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fhir_server.fhirpath import collection, static, syntax, types
+from fhir_server.fhirpath import collection, parser, static, syntax, types
 from fhir_server.fhirpath.error import FHIRPathError
 from fhir_server.fhirpath.evaluation import Frame, Run
 from fhir_server.fhirpath.function import Function, Table
@@ -23,6 +23,7 @@ CONSTANTS = {
     "sct": "http://snomed.info/sct",
     "loinc": "http://loinc.org",
 }
+CHAINED = parser.CHAINED
 TYPE_OPERATIONS = frozenset({"is", "as", "ofType"})
 BOOLEAN = static.system("Boolean")
 RESULTS = {
@@ -163,6 +164,8 @@ class Compiler:
 
     def binary(self, tree: syntax.Binary, scope: Scope) -> Code:
         """`left operator right`."""
+        if tree.operator in CHAINED and isinstance(tree.left, syntax.Binary) and tree.left.operator == tree.operator:
+            return self.chained(tree, scope)
         left, right = self.isolated(tree.left, scope), self.isolated(tree.right, scope)
         self.check_operands(tree, left.static, right.static)
         apply, one, other = OPERATIONS[tree.operator], left.run, right.run
@@ -177,6 +180,28 @@ class Compiler:
         elif result is None:
             result = left.static.joined(right.static).one()
         return Code(run, result, left.is_ordered and right.is_ordered)
+
+    def chained(self, tree: syntax.Binary, scope: Scope) -> Code:
+        """`a operator b operator c ...`, evaluated in a loop."""
+        parts = [self.isolated(part, scope) for part in syntax.chain(tree, tree.operator)]
+        known = parts[0].static
+        for part in parts[1:]:
+            self.check_operands(tree, known, part.static)
+            known = RESULTS.get(tree.operator) or known.joined(part.static)
+        apply, deciding = OPERATIONS[tree.operator], SHORT_CIRCUITS.get(tree.operator)
+        first, *rest = [part.run for part in parts]
+        if tree.operator == "|":
+            return Code(united([first, *rest]), known.several(), all(part.is_ordered for part in parts))
+
+        def run(frame: Frame) -> list[Any]:
+            found = first(frame)
+            for other in rest:
+                if deciding is not None and len(found) == 1 and found[0] is deciding:
+                    return found
+                found = apply(found, other(frame))
+            return found
+
+        return Code(located(run, tree.position), known, all(part.is_ordered for part in parts))
 
     def check_operands(self, tree: syntax.Binary, left: Static, right: Static) -> None:
         """Refuse operands that no form of the operator takes."""
@@ -336,6 +361,11 @@ def located(run: Run, position: int) -> Run:
             raise error.located(position) from None
 
     return evaluate
+
+
+def united(runs: list[Run]) -> Run:
+    """The items of all expressions, equal ones once."""
+    return lambda frame: collection.distinct([item for run in runs for item in run(frame)])
 
 
 def short_circuit(apply: Operation, left: Run, right: Run, *, deciding: bool) -> Run:

@@ -12,6 +12,7 @@ from fhir_server.fhirpath.collection import boolean, singleton, typed
 from fhir_server.fhirpath.error import FHIRPathError
 from fhir_server.fhirpath.evaluation import Frame, Run
 from fhir_server.fhirpath.function import Function, Table
+from fhir_server.fhirpath.mathematics import in_range
 from fhir_server.fhirpath.node import Node
 from fhir_server.fhirpath.quantity import Quantity
 from fhir_server.fhirpath.static import Static, always, system
@@ -63,7 +64,7 @@ def to_integer(value: Any) -> int | None:
     if isinstance(value, int):
         return int(value)
     if isinstance(value, str) and INTEGER.match(value):
-        return int(value)
+        return in_range(int(value))
     return None
 
 

@@ -13,7 +13,7 @@ from fhir_server.fhirpath.collection import boolean
 from fhir_server.fhirpath.compiler import Compiler, Scope
 from fhir_server.fhirpath.environment import Environment, NullEnvironment
 from fhir_server.fhirpath.error import FHIRPathError
-from fhir_server.fhirpath.evaluation import Evaluation, Frame, Run
+from fhir_server.fhirpath.evaluation import Evaluation, Frame, Run, Trace
 from fhir_server.fhirpath.functions import FUNCTIONS
 from fhir_server.fhirpath.model import Model
 from fhir_server.fhirpath.node import Node, decimal_from, plain
@@ -59,6 +59,7 @@ class Expression:
         root: Any = None,
         variables: Mapping[str, Any] | None = None,
         environment: Environment | None = None,
+        trace: Trace | None = None,
     ) -> list[Any]:
         """What the expression yields on a resource, a Node, or a JSON value whose type is given.
 
@@ -70,9 +71,9 @@ class Expression:
         own = engine.node(resource) if resource is not None else node
         top = engine.node(root) if root is not None else own
         given = {name: engine.collection(item) for name, item in (variables or {}).items()}
-        state = Evaluation(
-            engine.model, environment or engine.environment, engine.clock, [node], own, top, given
-        )
+        around = environment or engine.environment
+        state = Evaluation(engine.model, around, engine.clock, [node], own, top, given)
+        state.trace = trace
         return self.run(state)
 
     def run(self, state: Evaluation) -> list[Any]:
@@ -133,6 +134,8 @@ class Engine:
             code = compiler.compile(tree, Scope(this))
         except FHIRPathError as error:
             raise error.within(source) from None
+        except RecursionError:
+            raise FHIRPathError("The expression is nested too deep", 0, source) from None
         return Expression(self, source, tree, code.run, code.static)
 
     def predicate(self, expression: str, type: str) -> Predicate:  # noqa: A002 the word of the standard
@@ -193,5 +196,3 @@ class Engine:
         if isinstance(value, float):
             return [decimal_from(value)]
         return [] if value is None else [value]
-
-

@@ -12,15 +12,19 @@ from fhir_server.fhirpath.model import Model
 from fhir_server.fhirpath.node import Node
 from fhir_server.fhirpath.temporal import DateTime, from_clock
 
-MOST_STEPS = 2_000_000
+MOST_STEPS = 1_000_000
 """Items that the loops of one evaluation may visit, so that an expression from outside cannot occupy a server."""
+
+
+Trace = Callable[[str, list[Any]], None]
+"""Is told what an expression traces: the name, and the items."""
 
 
 class Evaluation:
     """What stays the same during one evaluation; the clock is read once at most."""
 
     __slots__ = (
-        "_moment", "clock", "context", "environment", "model", "resource", "root", "steps", "traces", "variables",
+        "_moment", "clock", "context", "environment", "model", "resource", "root", "steps", "trace", "variables",
     )  # fmt: skip
 
     def __init__(
@@ -41,7 +45,7 @@ class Evaluation:
         self.root = root
         self.variables = variables
         self.steps = 0
-        self.traces: list[tuple[str, list[Any]]] = []
+        self.trace: Trace | None = None
         self._moment: DateTime | None = None
 
     @property

@@ -79,4 +79,12 @@ def unescaped(text: str, position: int) -> str:
             raise FHIRPathError(f"Unknown escape sequence \\{code}", position + 1 + match.start())
         return ESCAPES[code]
 
-    return ESCAPE.sub(character, text)
+    return paired(ESCAPE.sub(character, text), position)
+
+
+def paired(text: str, position: int) -> str:
+    """The text, whose characters beyond the basic plane may have been escaped as surrogate pairs."""
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise FHIRPathError("An escaped surrogate lacks its partner", position) from None

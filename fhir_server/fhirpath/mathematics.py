@@ -121,7 +121,6 @@ def row(compute: Compute, result: Result, minimum: int = 0, maximum: int | None 
     return Function(on_number(compute), minimum, maximum, result=result, accepts=NUMERIC)
 
 
-
 FUNCTIONS: Table = {
     "abs": Function(absolute, result=same_one, accepts=(*NUMERIC, "Quantity")),
     "ceiling": row(integral(ROUND_CEILING), INTEGER),

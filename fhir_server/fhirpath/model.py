@@ -25,6 +25,7 @@ class Step(NamedTuple):
 
 
 NO_STEPS: tuple[Step, ...] = ()
+NOTHING: Mapping[str, tuple[Step, ...]] = {}
 
 
 class Model:
@@ -44,12 +45,12 @@ class Model:
         """The steps from a type, by element name; nothing for an unknown type."""
         found = self._steps.get(name)
         if found is None:
-            found = {}
-            if self.knows(name):
-                names = self.definitions.type(name).names
-                found = {element: tuple(self._step(m) for m in members) for element, members in names.items()}
-                if self.is_primitive(name):
-                    found.pop("value", None)
+            if not self.knows(name):
+                return NOTHING
+            names = self.definitions.type(name).names
+            found = {element: tuple(self._step(m) for m in members) for element, members in names.items()}
+            if self.is_primitive(name):
+                found.pop("value", None)
             self._steps[name] = found
         return found
 
@@ -58,7 +59,8 @@ class Model:
         found = self._keys.get(name)
         if found is None:
             found = {step.key: step for steps in self.steps_of(name).values() for step in steps}
-            self._keys[name] = found
+            if found:
+                self._keys[name] = found
         return found
 
     def _step(self, member: Member) -> Step:
@@ -85,8 +87,9 @@ class Model:
         pair = (name, of)
         known = self._subtypes.get(pair)
         if known is None:
-            known = self.knows(name) and self.knows(of) and self.definitions.is_subtype(name, of)
-            self._subtypes[pair] = known
+            if not self.knows(name) or not self.knows(of):
+                return False
+            known = self._subtypes[pair] = self.definitions.is_subtype(name, of)
         return known
 
     def node(self, value: Any, name: str | None = None) -> Node:

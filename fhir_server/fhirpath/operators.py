@@ -9,13 +9,12 @@ from typing import Any
 from fhir_server.fhirpath import collection, quantity, temporal
 from fhir_server.fhirpath.collection import boolean, describe, distinct, is_number, singleton
 from fhir_server.fhirpath.error import FHIRPathError
+from fhir_server.fhirpath.mathematics import in_range
 from fhir_server.fhirpath.quantity import Quantity
 from fhir_server.fhirpath.temporal import Temporal
 
 NUMBERS = Context(prec=28)
-LARGEST_INTEGER = 2**31 - 1
-SMALLEST_INTEGER = -(2**31)
-MOST_CHARACTERS = 10_000_000
+MOST_CHARACTERS = 1_000_000
 
 Operation = Callable[[list[Any], list[Any]], list[Any]]
 
@@ -121,17 +120,15 @@ def joined(left: str, right: str) -> str:
     return left + right
 
 
-def in_range(value: int | Decimal) -> int | Decimal | None:
+def bounded(value: int | Decimal) -> int | Decimal | None:
     """A number; None for an Integer that overflows."""
-    if isinstance(value, int) and not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
-        return None
-    return value
+    return in_range(value) if isinstance(value, int) else value
 
 
 def add(left: Any, right: Any) -> Any:
     """`+` for numbers, strings, quantities, and a date or time with a quantity."""
     if is_number(left) and is_number(right):
-        return in_range(left + right)
+        return bounded(left + right)
     if isinstance(left, str) and isinstance(right, str):
         return joined(left, right)
     if isinstance(left, Quantity) and isinstance(right, Quantity):
@@ -144,7 +141,7 @@ def add(left: Any, right: Any) -> Any:
 def subtract(left: Any, right: Any) -> Any:
     """`-` for numbers, quantities, and a date or time with a quantity."""
     if is_number(left) and is_number(right):
-        return in_range(left - right)
+        return bounded(left - right)
     if isinstance(right, Quantity) and isinstance(left, Quantity | Temporal):
         return add(left, Quantity(-right.value, right.unit, right.system))
     raise unsuitable("-", left, right)
@@ -153,7 +150,7 @@ def subtract(left: Any, right: Any) -> Any:
 def multiply(left: Any, right: Any) -> Any:
     """`*` for numbers and quantities."""
     if is_number(left) and is_number(right):
-        return in_range(left * right)
+        return bounded(left * right)
     one, other = as_quantity(left), as_quantity(right)
     if one is None or other is None:
         raise unsuitable("*", left, right)

@@ -25,8 +25,10 @@ from fhir_server.fhirpath.syntax import (
 )
 from fhir_server.fhirpath.temporal import CALENDAR_UNITS, Date, DateTime, Time, parse_date, parse_date_time, parse_time
 
-DEEPEST = 150
+DEEPEST = 100
 """Levels of a tree: evaluation recurses as deep."""
+CHAINED = frozenset({"|", "and", "or", "&", "+"})
+"""Operators whose chains are evaluated in a loop, and so may be long."""
 
 
 def parse(source: str) -> Syntax:
@@ -37,6 +39,8 @@ def parse(source: str) -> Syntax:
         reader.expect("end", "an operator or the end of the expression")
     except FHIRPathError as error:
         raise error.within(source) from None
+    except RecursionError:
+        raise FHIRPathError("The expression is nested too deep", 0, source) from None
     return tree
 
 
@@ -97,7 +101,8 @@ class Parser:
             if strength < weakest or strength < 0:
                 break
             self.take()
-            self.deeper()
+            if not (isinstance(left, Binary) and left.operator == operator.text in CHAINED):
+                self.deeper()
             left = self.operation(operator, left, strength)
         self.depth = entry
         return left

@@ -18,7 +18,7 @@ from fhir_server.fhirpath.function import Evaluate, Function, Table
 from fhir_server.fhirpath.static import always, system
 
 JSON_ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{4}|[^u])", re.DOTALL)
-LONGEST_STRING = 10_000_000
+LONGEST_STRING = 1_000_000
 
 
 def on_strings(convert: Callable[..., Any]) -> Evaluate:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from fhir_server.fhirpath.quantity import Quantity, quantity_text
 from fhir_server.fhirpath.temporal import Date, DateTime, Time
 
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+UNSAFE = re.compile(r"[\x00-\x1f\\]")
 WORDS = frozenset("and or xor implies in contains is as div mod true false".split())
 PRECEDENCE = {
     "implies": 1,
@@ -144,9 +144,20 @@ def parts(tree: Syntax) -> tuple[Syntax, ...]:
 
 def walk(tree: Syntax) -> Iterator[Syntax]:
     """The node and everything below it."""
-    yield tree
-    for part in parts(tree):
-        yield from walk(part)
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += parts(node)
+
+
+def chain(tree: Syntax, operator: str) -> list[Syntax]:
+    """The operands of a chain of one operator, from the left: `a | b | c`, however long."""
+    found = []
+    while isinstance(tree, Binary) and tree.operator == operator:
+        found.append(tree.right)
+        tree = tree.left
+    return [tree, *reversed(found)]
 
 
 def text(tree: Syntax) -> str:
@@ -184,9 +195,11 @@ def written_with_strength(tree: Syntax) -> tuple[str, int]:
             return f"{operator}{written(operand, UNARY)}", UNARY
         case TypeOperation(operator=operator, operand=operand, type=kind):
             return f"{written(operand, PRECEDENCE[operator])} {operator} {written(kind, 0)}", PRECEDENCE[operator]
-        case Binary(operator=operator, left=left, right=right):
+        case Binary(operator=operator):
             strength = PRECEDENCE[operator]
-            return f"{written(left, strength)} {operator} {written(right, strength + 1)}", strength
+            first, *rest = chain(tree, operator)
+            operands = [written(first, strength), *(written(operand, strength + 1) for operand in rest)]
+            return f" {operator} ".join(operands), strength
     raise TypeError(type(tree))
 
 
@@ -199,7 +212,7 @@ def identifier(name: str) -> str:
     """A name, delimited where it has to be."""
     if PLAIN_NAME.match(name) and name not in WORDS:
         return name
-    return "`" + json.dumps(name)[1:-1].replace('\\"', '"').replace("`", "\\`") + "`"
+    return f"`{escaped(name, '`')}`"
 
 
 def literal_text(value: LiteralValue) -> str:
@@ -224,4 +237,9 @@ def literal_text(value: LiteralValue) -> str:
 
 def quoted(value: str) -> str:
     """A string literal."""
-    return "'" + json.dumps(value)[1:-1].replace('\\"', '"').replace("'", "\\'").replace("\\b", "\\u0008") + "'"
+    return "'" + escaped(value, "'") + "'"
+
+
+def escaped(value: str, quote: str) -> str:
+    """Text with what a literal cannot hold escaped."""
+    return UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", value).replace(quote, f"\\{quote}")

@@ -15,10 +15,13 @@ RESERVED = frozenset({"context", "resource", "rootResource", "ucum", "sct", "loi
 
 
 def trace(frame: Frame, focus: list[Any], name: Run, projection: Run | None = None) -> list[Any]:
-    """The input; what is traced is kept with the evaluation."""
+    """The input; whoever asked is told what is traced."""
+    told = frame.evaluation.trace
+    if told is None:
+        return focus
     label = string(name(frame), "the name of a trace") or ""
     seen = [found for part in each(frame, focus, projection) for found in part] if projection else focus
-    frame.evaluation.traces.append((label, seen))
+    told(label, seen)
     return focus
 
 

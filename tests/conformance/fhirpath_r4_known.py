@@ -1,4 +1,4 @@
-"""Official FHIRPath tests that contradict the specification, and what it says; the test-suite allows no other failure."""
+"""Official FHIRPath tests that contradict the specification, and what it says; no other may fail."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from fhir_server.fhirpath.syntax import (
     Syntax,
     TypeOperation,
     Variable,
+    chain,
     walk,
 )
 
@@ -138,9 +139,8 @@ def shape(tree: Syntax) -> str:
 
 def operands(tree: Syntax, operator: str) -> list[Syntax]:
     """The operands of a chain of one operator."""
-    if isinstance(tree, Binary) and tree.operator == operator:
-        return [*operands(tree.left, operator), *operands(tree.right, operator)]
-    return [tree]
+    first, *rest = chain(tree, operator)
+    return [first, *(part for right in rest for part in operands(right, operator))]
 
 
 def is_complex(conditions: Conditions, tree: Binary) -> bool:

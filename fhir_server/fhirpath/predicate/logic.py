@@ -84,9 +84,7 @@ def differing(conditions: Conditions, left: Syntax, right: Syntax) -> Test:
     if conditions.is_definite(left) and conditions.is_definite(right):
         return lambda value, run: one(value, run) is not other(value, run)
     not_one, not_other = conditions.fails(left), conditions.fails(right)
-    return lambda value, run: (
-        not_other(value, run) if one(value, run) else not_one(value, run) and other(value, run)
-    )
+    return lambda value, run: not_other(value, run) if one(value, run) else not_one(value, run) and other(value, run)
 
 
 def agreeing(conditions: Conditions, left: Syntax, right: Syntax) -> Test:
@@ -95,9 +93,7 @@ def agreeing(conditions: Conditions, left: Syntax, right: Syntax) -> Test:
     if conditions.is_definite(left) and conditions.is_definite(right):
         return lambda value, run: one(value, run) is other(value, run)
     not_one, not_other = conditions.fails(left), conditions.fails(right)
-    return lambda value, run: (
-        other(value, run) if one(value, run) else not_one(value, run) and not_other(value, run)
-    )
+    return lambda value, run: other(value, run) if one(value, run) else not_one(value, run) and not_other(value, run)
 
 
 def not_holds(conditions: Conditions, tree: Call) -> Test:

@@ -110,9 +110,7 @@ def intersect_path(conditions: Conditions, tree: Call) -> Path:
         candidates = others(value, run)
         return [one for one in items(value, run) if any(one == other or same_json(one, other) for other in candidates)]
 
-    return Path(
-        left.types, found, lambda value, run: bool(found(value, run)), lambda value, run: not found(value, run)
-    )
+    return Path(left.types, found, lambda value, run: bool(found(value, run)), lambda value, run: not found(value, run))
 
 
 def count_value(conditions: Conditions, tree: Call) -> Value:

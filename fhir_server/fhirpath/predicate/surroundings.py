@@ -12,9 +12,17 @@ from fhir_server.fhirpath.environment import Environment
 class Surroundings(Protocol):
     """Where a constraint is tested: %resource, %rootResource and what the environment knows."""
 
-    resource: dict[str, Any]
-    root: dict[str, Any]
-    environment: Environment
+    @property
+    def resource(self) -> dict[str, Any]:
+        """%resource: the nearest resource around the value."""
+
+    @property
+    def root(self) -> dict[str, Any]:
+        """%rootResource: the resource that contains it, or itself."""
+
+    @property
+    def environment(self) -> Environment:
+        """What is known outside."""
 
 
 Test = Callable[[Any, Any], bool]
