@@ -51,7 +51,7 @@ def read_xml(
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _fatal(f"The body is not UTF-8: byte {error.start + 1} is no character.") from None
-    root = _parsed(text)
+    root = parse_xml(text)
     reader = _Reader(definitions, limits, _narratives(text, root))
     kind = etree.QName(root).localname
     if kind not in definitions.resource_types:
@@ -76,7 +76,7 @@ def _fatal(text: str) -> Invalid:
     return Invalid(Issue("fatal", "structure", text))
 
 
-def _parsed(text: str) -> etree._Element:
+def parse_xml(text: str, *, keeps_comments: bool = False) -> etree._Element:
     """Parse without DTD, entities, files or network: a document type is refused before the parser sees it."""
     if _DOCTYPE(text):
         raise _fatal("The body has a DOCTYPE, which FHIR does not allow.")
@@ -87,7 +87,7 @@ def _parsed(text: str) -> etree._Element:
         load_dtd=False,
         dtd_validation=False,
         huge_tree=False,
-        remove_comments=True,
+        remove_comments=not keeps_comments,
         remove_pis=True,
     )
     try:
@@ -387,7 +387,7 @@ def _div(value: Any, path: str) -> str:
         raise _unwritable(path, "must be a string")
     text = _NAMED_ENTITY.sub(lambda entity: html.unescape(entity[0]), value.strip())
     try:
-        tag = _parsed(text).tag
+        tag = parse_xml(text).tag
     except Invalid as fault:
         raise _unwritable(path, f"is no XHTML ({fault})") from None
     if tag == "div":

@@ -9,7 +9,7 @@ from typing import Any, Self
 import orjson
 
 from fhir_server.errors import Invalid, Issue
-from fhir_server.resource.parsing import STANDARD_LIMITS, Limits, parse
+from fhir_server.resource.parsing import STANDARD_LIMITS, Limits, parse, parse_json
 
 _SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
 _LITERALS = {"true": True, "false": False, "null": None}
@@ -88,14 +88,15 @@ def parse_exact(raw: bytes, limits: Limits = STANDARD_LIMITS) -> dict[str, Any]:
     exponent of four digits, which no measurement has and which arithmetic with exact decimals could not bear.
     """
     parse(raw, limits)
-    text = raw.decode()
-    if _NEEDLESS_ESCAPE(text):
-        tokens = _TOKEN(text)
-        body = _value(next(tokens), tokens)
-    else:
-        body = json.loads(text, parse_float=_decimal, parse_int=_integer)
+    body = _exact(raw)
     assert isinstance(body, dict)
     return body
+
+
+def parse_exact_json(raw: bytes, limits: Limits = STANDARD_LIMITS) -> Any:
+    """Return the JSON in `raw` in the same way, whether or not it is a resource."""
+    parse_json(raw, limits)
+    return _exact(raw)
 
 
 def dump_exact(value: Any) -> bytes:
@@ -104,6 +105,14 @@ def dump_exact(value: Any) -> bytes:
         return orjson.dumps(value, default=_fragment, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
     except orjson.JSONEncodeError:  # the name of a member is a SpelledString
         return _dump(value)
+
+
+def _exact(raw: bytes) -> Any:
+    text = raw.decode()
+    if _NEEDLESS_ESCAPE(text):
+        tokens = _TOKEN(text)
+        return _value(next(tokens), tokens)
+    return json.loads(text, parse_float=_decimal, parse_int=_integer)
 
 
 def _decimal(text: str) -> SpelledDecimal:

@@ -55,15 +55,9 @@ def parse(raw: bytes, limits: Limits = STANDARD_LIMITS) -> dict[str, Any]:
 
     Of members with one name the last is kept: `repeated_members` finds them, by a count that validation makes anyway.
     """
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise Invalid(Issue("fatal", "structure", _syntax_fault(raw, error))) from None
+    body = parse_json(raw, limits)
     if type(body) is not dict:
         raise Invalid(Issue("fatal", "structure", "The body must be one JSON object: a resource."))
-    _refuse_excess(raw, body, limits)
-    if b"\\" in raw:
-        _refuse_control_characters(raw)
     kind = body.get("resourceType")
     if type(kind) is not str or not kind:
         wanted = "is missing" if kind is None else "must be a string"
@@ -71,7 +65,19 @@ def parse(raw: bytes, limits: Limits = STANDARD_LIMITS) -> dict[str, Any]:
     return body
 
 
-def repeated_members(raw: bytes, body: dict[str, Any], keys: int | None = None) -> tuple[Issue, ...]:
+def parse_json(raw: bytes, limits: Limits = STANDARD_LIMITS) -> Any:
+    """Return the JSON in `raw`, whether or not it is a resource; the failures are those of `parse`."""
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise Invalid(Issue("fatal", "structure", _syntax_fault(raw, error))) from None
+    _refuse_excess(raw, body, limits)
+    if b"\\" in raw:
+        _refuse_control_characters(raw)
+    return body
+
+
+def repeated_members(raw: bytes, body: dict[str, Any] | list[Any], keys: int | None = None) -> tuple[Issue, ...]:
     """Return an issue for each object of `raw` that has two members of one name (the first 20).
 
     `body` is what `parse` made of `raw`, and `keys` the number of keys of all its objects, if the caller has counted.
@@ -109,7 +115,7 @@ def _place(raw: bytes, at: int) -> str:
     return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
 
 
-def _refuse_excess(raw: bytes, body: dict[str, Any], limits: Limits) -> None:
+def _refuse_excess(raw: bytes, body: Any, limits: Limits) -> None:
     # Most bodies are too small to pass any limit, which the number of opening brackets and bytes shows at once.
     if len(raw.translate(None, _ALL_BUT_OPENINGS)) <= limits.depth and len(raw) <= min(
         limits.keys * _SHORTEST_MEMBER, limits.string
@@ -126,9 +132,9 @@ def _refuse_excess(raw: bytes, body: dict[str, Any], limits: Limits) -> None:
         raise TooLarge(Issue("error", "too-long", f"The body has {keys} members; at most {limits.keys} are read."))
 
 
-def _levels(body: dict[str, Any]) -> Iterator[list[dict[str, Any] | list[Any]]]:
+def _levels(body: Any) -> Iterator[list[dict[str, Any] | list[Any]]]:
     """Yield the objects and arrays of each level of nesting, the outermost first."""
-    containers: list[Any] = [body]
+    containers: list[Any] = [body] if isinstance(body, dict | list) else []
     while containers:
         yield containers
         containers = [
@@ -139,11 +145,11 @@ def _levels(body: dict[str, Any]) -> Iterator[list[dict[str, Any] | list[Any]]]:
         ]
 
 
-def _key_count(body: dict[str, Any]) -> int:
+def _key_count(body: Any) -> int:
     return sum(len(each) for containers in _levels(body) for each in containers if type(each) is dict)
 
 
-def _refuse_long_strings(body: dict[str, Any], containers: list[dict[str, Any] | list[Any]], limit: int) -> None:
+def _refuse_long_strings(body: Any, containers: list[dict[str, Any] | list[Any]], limit: int) -> None:
     for each in containers:
         for step, value in each.items() if isinstance(each, dict) else enumerate(each):
             if type(value) is str and len(value) > limit and not _is_unlimited(step):
@@ -188,9 +194,10 @@ def _repeated_members(raw: bytes) -> tuple[Issue, ...]:
     )[:_REPEATED_AT_MOST]
 
 
-def _steps(body: dict[str, Any]) -> dict[int, str]:
+def _steps(body: Any) -> dict[int, str]:
     """Return the FHIRPath of each object and array, by identity."""
-    places = {id(body): str(body.get("resourceType") or "Resource")}
+    root = str(body.get("resourceType") or "Resource") if isinstance(body, dict) else "$this"
+    places = {id(body): root}
     for containers in _levels(body):
         for each in containers:
             for step, value in each.items() if isinstance(each, dict) else enumerate(each):
