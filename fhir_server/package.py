@@ -281,8 +281,6 @@ class Loading:
                 self._pass_on(self._definitions.snapshots.make(structure).issues, file_name)
             except SnapshotFault as error:
                 self._pass_on(error.issues, file_name)
-            except BROKEN as error:
-                self._report("error", "structure", file_name, f"no snapshot can be made: {described(error)}")
 
     def _report(self, severity: Severity, code: str, file_name: str, text: str) -> None:
         self._issues.append(Issue(severity, code, f"{file_name}: {text}"))

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from fhir_server.definitions.structure import (
+    ALTERNATIVES_EXTENSION,
     MAX_VALUE_SET_EXTENSION,
+    MUST_HAVE_VALUE_EXTENSION,
+    NARRATIVE_LANGUAGE_EXTENSION,
     PROFILE_ELEMENT_EXTENSION,
     REGEX_EXTENSION,
     Binding,
@@ -25,6 +28,7 @@ def element_body(element: Element) -> Json:
     """The ElementDefinition that `element_from` reads as this element."""
     return stated(
         id=element.id,
+        extension=list(extensions(element)),
         path=element.path,
         representation=["xmlAttr"] if element.xml_attribute else [],
         sliceName=element.slice_name,
@@ -40,6 +44,16 @@ def element_body(element: Element) -> Json:
         isSummary=element.is_summary or None,
         binding=binding_body(element.binding) if element.binding else None,
     ) | dict(typed_members(element))
+
+
+def extensions(element: Element) -> Iterator[Json]:
+    """What extensions say of an element."""
+    if element.must_have_value:
+        yield {"url": MUST_HAVE_VALUE_EXTENSION, "valueBoolean": True}
+    for canonical in element.value_alternatives:
+        yield {"url": ALTERNATIVES_EXTENSION, "valueCanonical": canonical}
+    for language in element.narrative_languages:
+        yield {"url": NARRATIVE_LANGUAGE_EXTENSION, "valueCode": language}
 
 
 def stated(**members: Any) -> Json:

@@ -97,6 +97,7 @@ class Definitions:
     def _add_global_profiles(self, guide: Mapping[str, Any]) -> bool:
         for rule in guide.get("global", ()):
             self._global_profiles.setdefault(rule["type"], []).append(rule["profile"])
+        self.grow()
         return "global" in guide
 
     def global_profiles(self, resource_type: str) -> tuple[str, ...]:

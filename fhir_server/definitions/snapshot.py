@@ -25,6 +25,7 @@ from fhir_server.definitions.structure import (
 from fhir_server.errors import FhirError, Issue
 
 DEEPEST = 40
+MALFORMED = (AttributeError, LookupError, RecursionError, StopIteration, TypeError, ValueError)
 ROOM = 200_000
 EXTENSIONS = frozenset({"extension", "modifierExtension"})
 BACKBONE = frozenset({"BackboneElement", "Element"})
@@ -84,6 +85,9 @@ class SnapshotMaker:
             self._making.append(structure.url)
             try:
                 self._made[key] = Growth(structure, self).grown()
+            except MALFORMED as error:
+                text = f"The differential of {structure.url} or of what it builds on cannot be read: {error}"
+                raise SnapshotFault(Issue("error", "structure", text, (), structure.url)) from error
             finally:
                 self._making.pop()
         return self._made[key]
@@ -335,6 +339,10 @@ class Growth:
 
     def _merge(self, node: Node, change: Element) -> None:
         """Let the differential's element change the node."""
+        if change.types and not self._may_have(node, change.types):
+            allowed = " or ".join(reference.code for reference in node.element.types)
+            self._report(f"{change.path} cannot be of another type than in the base: {allowed or 'the whole'}")
+            change = replace(change, types=())
         profile = self._profile(change)
         if node.element.content_reference is not None and change.types:
             self._children(node)  # while it still refers to the content whose type is said again
@@ -345,6 +353,25 @@ class Growth:
             elif retyped(element, change):
                 node.children = None
         node.element = merged(element, change)
+
+    def _may_have(self, node: Node, types: tuple[TypeRef, ...]) -> bool:
+        """True when each type is one of the node's, or derives from one; a new type may change what it builds on."""
+        if node is self._root:
+            return False
+        if self._structure.derivation != "constraint":
+            return True
+        allowed = {reference.code for reference in (*node.element.types, *node.shortened)}
+        return not allowed or all(self._derives(reference.code, allowed) for reference in types)
+
+    def _derives(self, code: str, allowed: set[str]) -> bool:
+        for _ in range(DEEPEST):
+            if code in allowed:
+                return True
+            structure = self._maker.known(code if "://" in code else TYPE_URL + code)
+            if structure is None or structure.base_definition is None:
+                return False
+            code = structure.base_definition.rpartition("/")[2]
+        return False
 
     def _without_profile(self, node: Node, change: Element, profile: Node | None) -> Element:
         """The change of a backbone, whose profile is a part of another structure and is read into the node here."""

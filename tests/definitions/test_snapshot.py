@@ -340,6 +340,21 @@ def test_a_path_that_is_not_in_the_base_is_told_and_the_rest_is_kept():
     assert next(e for e in made.elements if e.id == "Patient.active").min == 1
 
 
+@pytest.mark.parametrize(
+    ("place", "code"), [("Patient.name", "string"), ("Patient", "string"), ("Patient.id", "Quantity")]
+)
+def test_a_type_that_is_not_the_base_s_is_told_and_not_taken(place, code):
+    made = generated(profile("p", "Patient", at(place, type=[{"code": code}], max="1")))
+    base = {element.id: element for element in structure_of(r4(), f"{TYPE_URL}Patient").elements}
+    assert ["cannot be of another type" in issue.text for issue in made.issues] == [True]
+    assert next(e for e in made.elements if e.id == place) == replace(base[place], max=1)
+
+
+def test_a_type_may_become_one_that_derives_from_it():
+    elements = snapshot(profile("p", "Observation", at("Observation.component.value[x]", type=[{"code": "Age"}])))
+    assert codes(elements["Observation.component.value[x]"]) == ["Age"]
+
+
 def test_a_differential_that_doubles_itself_ends():
     parts = []
     for depth in range(30):
@@ -350,6 +365,14 @@ def test_a_differential_that_doubles_itself_ends():
         parts += [at(f"{path}:{name}") for name in "abcd"]
     with pytest.raises(SnapshotFault, match="elements"):
         generated(profile("p", "Extension", *parts))
+
+
+@pytest.mark.parametrize("path", [7, None, ["Patient"], {}])
+def test_a_differential_that_cannot_be_read_is_a_fault_and_no_crash(path):
+    body = profile("p", "Patient", {"id": "Patient.a", "path": path})
+    with pytest.raises(SnapshotFault, match="cannot be read"):
+        generated(body)
+    assert structure_of(loaded(body), url("p")).elements == ()
 
 
 def test_a_new_type_adds_elements_to_its_base():
