@@ -22,6 +22,7 @@ Criterion = Callable[[Sequence[Item], Run], bool]
 """Whether the values at the end of a discriminator's path are those of a slice."""
 
 STEP = re.compile(r"\s*(\$this|[A-Za-z_][\w\-]*(?:\[x\])?)(?:\(\s*(?:'([^']*)'|([\w.]*))\s*\))?\s*(?:\.|$)")
+EXTENSION = "Extension"
 FUNCTIONS = frozenset({"resolve", "extension", "ofType", "as"})
 
 
@@ -79,8 +80,8 @@ class Discriminators:
         if steps is None:
             return None
         criterion = self._criterion(discriminator.type, node, steps, None)
-        if criterion is None:
-            return None
+        if criterion is None or criterion is unknown:
+            return None if criterion is None else never
         if isinstance(criterion, Equals) and len(steps) == 1 and not steps[0].function:
             return KeyTest(steps[0].name, criterion.wanted, self.tester(steps, criterion))
         return self.tester(steps, criterion)
@@ -157,6 +158,9 @@ class Discriminators:
 
     def _of_profiles(self, kind: str, node: ElementNode, steps: Sequence[Step]) -> Criterion | None:
         named = [c for canonicals in profiles_by_type(node.types).values() for c in canonicals]
+        urls = [c for t in node.types if t.code == EXTENSION for c in t.profiles]
+        if steps[0].name == "url" and len(urls) == 1 and self._profiles.node(urls[0]) is None:
+            return Equals(urls[0])  # the extension is not known, but its url is
         return any_of(self._criterion(kind, found, steps, None) for found in self._nodes(named))
 
     def _of_base(self, kind: str, node: ElementNode, steps: Sequence[Step]) -> Criterion | None:
@@ -193,7 +197,8 @@ class Discriminators:
         if not rest and kind == "profile":
             return self._meets(targets)
         if not rest and kind == "type":
-            return self._typed([s.type for s in map(self._definitions.structure, targets) if s is not None])
+            known = [s for s in map(self._definitions.structure, targets) if s is not None]
+            return self._typed([s.type for s in known]) if known or not targets else unknown
         return any_of(self._criterion(kind, found, rest, None) for found in self._nodes(targets))
 
     def _nodes(self, canonicals: Iterable[str]) -> Iterable[ElementNode]:
@@ -242,7 +247,7 @@ class Discriminators:
     def _bound(self, binding: Binding) -> Criterion | None:
         membership = self._profiles.membership(binding)
         if membership is None:
-            return None
+            return unknown
         return lambda items, run: any(is_member(i, membership) for i in items)
 
     def _typed(self, codes: Sequence[str]) -> Criterion | None:
@@ -259,8 +264,20 @@ class Discriminators:
     def _meets(self, canonicals: Sequence[str]) -> Criterion | None:
         if not canonicals:
             return None
+        if all(self._profiles.node(c) is None for c in canonicals):
+            return unknown
         conforms = self._profiles.conforms
         return lambda items, run: any(conforms(i, c, run) for i in items for c in canonicals)
+
+
+def unknown(items: Sequence[Item], run: Run) -> bool:
+    """Stand for a criterion that hangs on a value set or profile which is not known here."""
+    return False
+
+
+def never(item: Item, run: Run) -> bool:
+    """Stand for a test that cannot be made here, so that nothing is said of its slice."""
+    return False
 
 
 class Equals:
@@ -303,6 +320,8 @@ def type_codes(node: ElementNode) -> list[str]:
 def any_of(criteria: Iterable[Criterion | None]) -> Criterion | None:
     """The criterion that holds when one of these does; None when there is none."""
     some = [c for c in criteria if c is not None]
+    if unknown in some:
+        return unknown
     if len(some) < 2:
         return some[0] if some else None
     return lambda items, run: any(c(items, run) for c in some)

@@ -126,13 +126,26 @@ class ElementChecks:
             if self._definitions.has_type(name):
                 known |= {(c.key, c.expression) for c in self._definitions.type(name).constraints}
         keys = {key for key, _ in known}
+        elsewhere = self._sources(element)
         added = [
             c for c in element.constraints
             if (c.key, c.expression) not in known
             and not (c.key in keys and c.source.startswith(TYPE_URL))
+            and c.source not in elsewhere
             and self._constraints.matters(c)
         ]  # fmt: skip
         return self._constrained(added) if added else None
+
+    def _sources(self, element: Element) -> set[str]:
+        """The profiles of the element's types and what they derive from, whose constraints are theirs to check."""
+        found: set[str] = set()
+        for canonical in (c for t in element.types for c in t.profiles):
+            structure = self._definitions.structure(canonical)
+            while structure is not None and structure.url not in found and structure.derivation == "constraint":
+                found.add(structure.url)
+                base = structure.base_definition
+                structure = self._definitions.structure(base) if base else None
+        return found
 
     def _constrained(self, added: Sequence[Constraint]) -> ItemCheck:
         constraints = self._constraints
@@ -147,7 +160,27 @@ class ElementChecks:
                     if not constraints.predicate(constraint, item.type)(value, run):
                         run.report(broken(constraint, item.holder, item.key))
 
-        return check
+        nested = within_resource(check)
+        # For FHIRPath an entry's resource is %resource itself, a contained one is seen from its container.
+        return lambda item, run: (nested if item.key == "resource" else check)(item, run)
+
+
+def within_resource(check: ItemCheck) -> ItemCheck:
+    """A check of a resource that may stand in another: %resource and references are then its own."""
+
+    def nested(item: Item, run: Run) -> None:
+        value: Any = item.value
+        if value is run.resource or value.__class__ is not dict:
+            check(item, run)
+            return
+        outer = run.resource, run.root
+        run.resource = value
+        if item.key != "contained":
+            run.root = value
+        check(item, run)
+        run.resource, run.root = outer
+
+    return nested
 
 
 def nothing(value: Any, holder: Any, run: Run) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from fhir_server.definitions.datatype import Member, Type
 from fhir_server.definitions.registry import Definitions
@@ -12,8 +11,8 @@ from fhir_server.terminology.protocol import Membership, Terminology
 from fhir_server.validation.binding import Bindings
 from fhir_server.validation.cardinality import cardinality_rule
 from fhir_server.validation.constraint import Constraints
-from fhir_server.validation.discriminator import Discriminators, Test
-from fhir_server.validation.element_check import ElementChecks, Floor
+from fhir_server.validation.discriminator import Discriminators, Test, never
+from fhir_server.validation.element_check import ElementChecks, Floor, within_resource
 from fhir_server.validation.element_tree import ElementNode, tree_of
 from fhir_server.validation.item import Finder, Item, finder
 from fhir_server.validation.run import Fault, Json, Rule, Run
@@ -31,9 +30,17 @@ class Profiles:
     """
 
     def __init__(
-        self, definitions: Definitions, terminology: Terminology, bindings: Bindings, constraints: Constraints
+        self,
+        definitions: Definitions,
+        terminology: Terminology,
+        bindings: Bindings,
+        constraints: Constraints,
+        *,
+        full: bool = False,
     ) -> None:
+        """Compile nothing yet; at `full` depth a profile that names an unknown one is told."""
         self.definitions = definitions
+        self.full = full
         self.discriminators = Discriminators(self)
         self.elements = ElementChecks(self, bindings, constraints)
         self._terminology = terminology
@@ -130,24 +137,6 @@ class Profiles:
     def is_resource(self, kind: str) -> bool:
         """True for the name of a resource type, abstract ones included."""
         return self.definitions.has_type(kind) and self.definitions.type(kind).kind == "resource"
-
-
-def within_resource(check: ItemCheck) -> ItemCheck:
-    """A check of a resource that may stand in another: %resource and references are then its own."""
-
-    def nested(item: Item, run: Run) -> None:
-        value: Any = item.value
-        if value is run.resource or value.__class__ is not dict:
-            check(item, run)
-            return
-        outer = run.resource, run.root
-        run.resource = value
-        if item.key != "contained":
-            run.root = value
-        check(item, run)
-        run.resource, run.root = outer
-
-    return nested
 
 
 class Compiler:
@@ -278,6 +267,8 @@ class Compiler:
         """The test of a slice by all its discriminators; those that say nothing of this slice are left out."""
         parts = [self._profiles.discriminators.test(d, node) for d in slicing.discriminators]
         tests = [t for t in parts if t is not None]
+        if never in tests:
+            return never
         if len(tests) < 2:
             return tests[0] if tests else None
         return lambda item, run: all(t(item, run) for t in tests)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fhir_server.definitions.structure import Slicing
-from fhir_server.validation.discriminator import KeyTest, Test
+from fhir_server.validation.discriminator import KeyTest, Test, never
 from fhir_server.validation.element_tree import DEFAULT_SLICE
 from fhir_server.validation.item import Item
 from fhir_server.validation.run import Fault, Json, Run
@@ -40,10 +40,11 @@ def slicing_check(slicing: Slicing, slices: Sequence[Slice], profile: str) -> Gr
     undecided = [s for s in slices if s.test is None and s.name != DEFAULT_SLICE]
     if undecided:
         return undecidable(undecided, profile)
-    tested = [s for s in slices if s.name != DEFAULT_SLICE]
+    tested = [s for s in slices if s.name != DEFAULT_SLICE and s.test is not never]
+    complete = len(tested) + (DEFAULT_SLICE in {s.name for s in slices}) == len(slices)
     default = next((s for s in slices if s.name == DEFAULT_SLICE), None)
-    closed = slicing.rules == "closed" and default is None
-    arranged = slicing.ordered or slicing.rules == "openAtEnd"
+    closed = slicing.rules == "closed" and default is None and complete
+    arranged = complete and (slicing.ordered or slicing.rules == "openAtEnd")
     names = ", ".join(s.label for s in tested)
     belongs = sorter(tested)
 
@@ -69,7 +70,7 @@ def slicing_check(slicing: Slicing, slices: Sequence[Slice], profile: str) -> Gr
             out_of_order(order, slicing, tested, profile, run)
         for part, found_items in zip(tested, members, strict=True):
             judge_slice(part, found_items, holder, profile, run)
-        if default is not None:
+        if default is not None and complete:
             judge_slice(default, rest, holder, profile, run)
 
     return check

@@ -16,11 +16,14 @@ from fhir_server.validation.resolution import resolved
 from fhir_server.validation.run import Check, Fault, Json, Run
 from fhir_server.validation.slicing import ItemCheck, fault_at
 
+EXTENSION = "Extension"
+
 
 class Profiles(Protocol):
     """What these checks ask of the profiles."""
 
     definitions: Definitions
+    full: bool
 
     def item_check(self, canonical: str) -> ItemCheck | None:
         """The check of a profile; None when it is unknown."""
@@ -38,6 +41,9 @@ def type_profile_check(profiles: Profiles, node: ElementNode, floor: Floor, prof
         checks += [one_of_check(profiles, code, named, profile) for code, named in own.items()]
     if targets and not floor.has(lambda e: profiles_by_type(e.types, targets=True) == targets):
         checks += [target_check(profiles, named, profile) for code, named in targets.items() if code == "Reference"]
+    modes = {mode for t in node.types if t.code == "Reference" for mode in t.aggregation}
+    if modes:
+        checks.append(aggregation_check(frozenset(modes), profile))
     if len(checks) < 2:
         return checks[0] if checks else None
 
@@ -79,10 +85,19 @@ def one_of_check(profiles: Profiles, code: str, named: Sequence[str], profile: s
             one = profiles.item_check(named[0])
             if one is not None:
                 one(item, run)
+            elif profiles.full and code != EXTENSION:
+                run.report(unknown_profile(item, named[0], profile))
             return
         run.faults.extend(unmet(profiles, item, named, profile, run))
 
     return check
+
+
+def unknown_profile(item: Item, canonical: str, profile: str) -> Fault:
+    """The fault of an item that should meet a profile which is not known."""
+    holder, key, index = item.place
+    text = f"The profile {canonical}, which is asked for here, is not known, so it was not applied."
+    return Fault(holder, key, index, "error", "not-found", text, None, profile, "full")
 
 
 def unmet(profiles: Profiles, item: Item, named: Sequence[str], profile: str, run: Run) -> list[Fault]:
@@ -116,7 +131,11 @@ def target_check(profiles: Profiles, named: Sequence[str], profile: str) -> Item
             return
         found = resolved(reference, run)
         kind = found.type if found is not None else literal_type(reference, definitions.resource_types)
-        if kind is None or open_ended:
+        if open_ended:
+            if profiles.full and found is not None and not types:
+                run.report(unknown_profile(item, named[0], profile))
+            return
+        if kind is None:
             return
         if not allows(kind, types):
             text = f"{shown(reference)} refers to {kind}, but this element allows {' or '.join(sorted(types))}."
@@ -126,5 +145,24 @@ def target_check(profiles: Profiles, named: Sequence[str], profile: str) -> Item
             for fault in unmet(profiles, found, fitting, profile, run):
                 text = f"{shown(reference)}: {fault.text}"
                 run.report(Fault(item.value, "reference", None, "error", "structure", text, None, profile))
+
+    return check
+
+
+def aggregation_check(modes: frozenset[str], profile: str) -> ItemCheck:
+    """The check of where what a reference names may be: contained, bundled, or referenced (anywhere but contained)."""
+
+    def check(item: Item, run: Run) -> None:
+        reference: Any = item.value.get("reference") if item.value.__class__ is dict else None
+        if reference.__class__ is not str:
+            return
+        found = resolved(reference, run)
+        if found is None:
+            mode = "referenced"
+        else:
+            mode = "contained" if reference[:1] == "#" else "bundled"
+        if mode not in modes and not (mode == "bundled" and "referenced" in modes):
+            text = f"{shown(reference)} is {mode}, but here a resource must be {' or '.join(sorted(modes))}."
+            run.report(Fault(item.value, "reference", None, "error", "structure", text, None, profile))
 
     return check

@@ -60,7 +60,7 @@ class Validator:
         engine = Engine(definitions)
         constraints = Constraints(definitions, engine, SEVERITIES[depth])
         bindings = Bindings(terminology)
-        self.profiles = Profiles(definitions, terminology, bindings, constraints)
+        self.profiles = Profiles(definitions, terminology, bindings, constraints, full=depth == "full")
         rules: dict[str, tuple[Rule, ...]] = {}
         if claimed_profiles or (claimed_profiles is None and depth == "full"):
             claims = claimed_profile_rule(self.profiles)

@@ -61,8 +61,9 @@ def issues_of(step: Step, folder: Path) -> list[Issue]:
 
 
 def read(raw: bytes, definitions: Definitions) -> tuple[dict[str, Any], Sequence[Issue]]:
-    """A resource in JSON or XML, with what was wrong with its text."""
-    if raw.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+    """A resource in JSON or XML, with what was wrong with its text; some of the files start with a byte order mark."""
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    if raw.lstrip().startswith(b"<"):
         return read_xml(raw, definitions)
     body = parse(raw)
     return body, repeated_members(raw, body)
