@@ -71,6 +71,14 @@ def test_what_is_no_narrative_at_all(body, text) -> None:
     assert text in problem.text
 
 
+def test_tags_of_sound_narratives_vouch_only_for_themselves() -> None:
+    assert problems(div("<p title='\"' lang=\"1>\" dir='a'>x</p><b>y</b>")) == ()
+    assert problems(div("<p title='\"' lang=\"1>\" onclick='a()'>x</p>"))
+    assert problems(div("<b>y</b><!-- <b> --><svg xmlns='http://www.w3.org/2000/svg'><b/></svg>"))
+    assert problems(div("<b>y</p>"))
+    assert problems(div("<h:b>y</h:b>"))
+
+
 def test_findings_are_limited() -> None:
     assert len(problems(div("<script/>" * 1000 + "x"))) == 20
 
