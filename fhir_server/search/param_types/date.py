@@ -63,14 +63,18 @@ class Calendar:
             month = int(text[5:7])
             first = date(year, month, 1).toordinal()
             after = first + monthrange(year, month)[1]
-        else:
-            first = date.fromisoformat(text).toordinal()
+        elif len(text) == DAY_LENGTH:
+            first = date(year, int(text[5:7]), int(text[8:])).toordinal()
             after = first + 1
+        else:
+            raise ValueError(text)
         return self.start(first), self.start(after)
 
 
 def moment_span(text: str, zone: tzinfo) -> tuple[int, int]:
-    """The span of a date with a time."""
+    """The span of a date with a time; ISO 8601 has forms of dates that FHIR has not."""
+    if text[4:8:3] != "--" or text[10] != "T":
+        raise ValueError(text)
     leap = SECOND if text[17:19] == "60" else 0
     moment = datetime.fromisoformat(text[:17] + "59" + text[19:] if leap else text)
     if moment.tzinfo is None:
