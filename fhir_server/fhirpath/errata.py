@@ -35,6 +35,10 @@ CORRECTIONS: Mapping[str, str] = {
     # A period may start at a time within the day that it ends on; R5 says it so.
     "start.hasValue().not() or end.hasValue().not() or (start <= end)":
         "start.hasValue().not() or end.hasValue().not() or (start.lowBoundary() <= end.highBoundary())",
+    # There may be several times of day, and `in` looks for one.
+    "offset.empty() or (when.exists() and ((when in ('C' | 'CM' | 'CD' | 'CV')).not()))": (
+        "offset.empty() or (when.exists() and when.where($this in ('C' | 'CM' | 'CD' | 'CV')).empty())"
+    ),
     # Narratives are asked of resources that stand alone.
     "text.`div`.exists()": "(%rootResource != $this) or text.`div`.exists()",
 }  # fmt: skip

@@ -159,6 +159,8 @@ def test_specialised_and_general_forms_agree_on_examples_and_mutants(r4_examples
         ("ele-1", "Coding", {"id": "x", "code": "y"}, True),
         ("tim-9", "Timing.repeat", {"offset": 1, "when": ["MORN"]}, True),
         ("tim-9", "Timing.repeat", {"offset": 1, "when": ["C"]}, False),
+        ("tim-9", "Timing.repeat", {"offset": 1, "when": ["MORN", "EVE"]}, True),
+        ("tim-9", "Timing.repeat", {"offset": 1, "when": ["MORN", "C"]}, False),
         ("tim-4", "Timing.repeat", {"duration": -1.5}, False),
         ("org-1", "Organization", {"name": "x"}, True),
         ("org-1", "Organization", {}, False),
