@@ -3,54 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fhir_server.definitions.datatype import Member
-from fhir_server.validation.item import Finder
+from fhir_server.validation.item import Finder, Item
 from fhir_server.validation.run import Fault, Json, Rule, Run
 
-Bounds = tuple[int, int | None]
+
+@dataclass(frozen=True, slots=True)
+class Cardinality:
+    """The least and the greatest number of an element, None for no bound; `label` is its name in messages."""
+
+    low: int
+    top: int | None
+    label: str
+    profile: str
+
+    def judge(self, holder: Json, items: Sequence[Item], run: Run) -> None:
+        """Report too few or too many."""
+        count = len(items)
+        if count < self.low:
+            self.report_lack(holder, count, run)
+        elif self.top is not None and count > self.top:
+            self.report_excess(holder, items[0].key, count, run)
+
+    def report_lack(self, holder: Json, count: int, run: Run) -> None:
+        """Report that an object has too few."""
+        text = f"{self.label}: at least {self.low} required, found {count}."
+        run.report(Fault(holder, None, None, "error", "required", text, None, self.profile))
+
+    def report_excess(self, holder: Json, key: str | None, count: int, run: Run) -> None:
+        """Report that an object has too many."""
+        text = f"{self.label}: at most {self.top} allowed, found {count}."
+        if not self.top:
+            text = f"{self.label} is not allowed here."
+        run.report(Fault(holder, key, None, "error", "structure", text, None, self.profile))
 
 
-def cardinality_rule(find: Finder, members: Sequence[Member], bounds: Bounds, label: str, profile: str) -> Rule | None:
-    """The rule for the least and the greatest number of a member; None without bounds."""
-    low, top = bounds
-    if not low and top is None:
-        return None
-    if len(members) == 1 and low <= 1 and top in (None, 0):
-        return presence_rule(members[0].key, bounds, label, profile)
+def cardinality_rule(find: Finder, members: Sequence[Member], cardinality: Cardinality) -> Rule:
+    """The rule for the number of a member."""
+    if len(members) == 1 and cardinality.top is None and cardinality.low == 1:
+        return required_rule(members[0].key, cardinality)
+    if len(members) == 1 and cardinality.top == 0:
+        return prohibited_rule(members[0].key, cardinality)
+    return lambda holder, run: cardinality.judge(holder, find(holder), run)
+
+
+def required_rule(key: str, cardinality: Cardinality) -> Rule:
+    """The rule that a member must be there."""
+    sibling = f"_{key}"
 
     def rule(holder: Json, run: Run) -> None:
-        count = len(find(holder))
-        if count < low:
-            lacking(holder, run, label, bounds, count, profile)
-        elif top is not None and count > top:
-            key = find(holder)[0].key
-            text = f"{label}: at most {top} allowed, found {count}." if top else f"{label} is not allowed here."
-            run.report(Fault(holder, key, None, "error", "structure", text, None, profile))
+        if key not in holder and sibling not in holder:
+            cardinality.report_lack(holder, 0, run)
 
     return rule
 
 
-def presence_rule(key: str, bounds: Bounds, label: str, profile: str) -> Rule:
-    """The rule that a member must be there, or must not be."""
+def prohibited_rule(key: str, cardinality: Cardinality) -> Rule:
+    """The rule that a member must not be there."""
     sibling = f"_{key}"
-    if bounds[0]:
 
-        def required(holder: Json, run: Run) -> None:
-            if key not in holder and sibling not in holder:
-                lacking(holder, run, label, bounds, 0, profile)
-
-        return required
-
-    def prohibited(holder: Json, run: Run) -> None:
+    def rule(holder: Json, run: Run) -> None:
         if key in holder or sibling in holder:
-            text = f"{label} is not allowed here."
-            run.report(Fault(holder, key, None, "error", "structure", text, None, profile))
+            cardinality.report_excess(holder, key, 1, run)
 
-    return prohibited
-
-
-def lacking(holder: Json, run: Run, label: str, bounds: Bounds, count: int, profile: str) -> None:
-    """Report that too few are there."""
-    text = f"{label}: at least {bounds[0]} required, found {count}."
-    run.report(Fault(holder, None, None, "error", "required", text, None, profile))
+    return rule

@@ -14,7 +14,7 @@ from fhir_server.validation.element_tree import ElementNode, profiles_by_type
 from fhir_server.validation.item import Finder, Item, finder
 from fhir_server.validation.reference import literal_type
 from fhir_server.validation.resolution import resolved
-from fhir_server.validation.run import Run
+from fhir_server.validation.run import Json, Run
 from fhir_server.validation.value_pattern import is_same, is_within
 
 Test = Callable[[Item, Run], bool]
@@ -82,8 +82,10 @@ class Discriminators:
         criterion = self._criterion(discriminator.type, node, steps, None)
         if criterion is None or criterion is unknown:
             return None if criterion is None else never
-        if isinstance(criterion, Equals) and len(steps) == 1 and not steps[0].function:
-            return KeyTest(steps[0].name, criterion.wanted, self.tester(steps, criterion))
+        if isinstance(criterion, Equals) and is_plain(node, steps):
+            if len(steps) == 1:
+                return KeyTest(steps[0].name, criterion.wanted, self.tester(steps, criterion))
+            return path_test([step.name for step in steps], criterion.wanted)
         return self.tester(steps, criterion)
 
     def tester(self, steps: Sequence[Step], criterion: Criterion) -> Test:
@@ -302,6 +304,30 @@ class KeyTest:
     def __call__(self, item: Item, run: Run) -> bool:
         """True when the item has that text."""
         return self._test(item, run)
+
+
+def is_plain(node: ElementNode, steps: Sequence[Step]) -> bool:
+    """True for a path of names that are keys in JSON as well, which those of choices are not."""
+    at: ElementNode | None = node
+    for step in steps:
+        at = None if at is None or step.function else at.child(step.name)
+        if at is None or at.element.is_choice:
+            return False
+    return bool(steps)
+
+
+def path_test(names: Sequence[str], wanted: str) -> Test:
+    """A test by the texts that an item has at the end of a path of keys."""
+    return lambda item, run: has_text(item.parts, names, 0, wanted)
+
+
+def has_text(value: Json, names: Sequence[str], at: int, wanted: str) -> bool:
+    """True when the text stands at the end of the path from an object, in any item of a list on the way."""
+    found = value.get(names[at])
+    if at == len(names) - 1:
+        return found == wanted or (found.__class__ is list and wanted in found)
+    items = found if found.__class__ is list else (found,)
+    return any(i.__class__ is dict and has_text(i, names, at + 1, wanted) for i in items)
 
 
 def equal_to(wanted: Any, same: Callable[[Any, Any], bool]) -> Criterion:

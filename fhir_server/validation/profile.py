@@ -9,7 +9,7 @@ from fhir_server.definitions.registry import Definitions
 from fhir_server.definitions.structure import Binding, Discriminator, Element, Slicing, Structure
 from fhir_server.terminology.protocol import Membership, Terminology
 from fhir_server.validation.binding import Bindings
-from fhir_server.validation.cardinality import cardinality_rule
+from fhir_server.validation.cardinality import Cardinality, cardinality_rule
 from fhir_server.validation.constraint import Constraints
 from fhir_server.validation.discriminator import Discriminators, Test, never
 from fhir_server.validation.element_check import ElementChecks, Floor, within_resource
@@ -200,24 +200,16 @@ class Compiler:
         group = self.group(node)
         if low is None and top is None and not checks and group is None:
             return None
+        cardinality = Cardinality(low or 0, top, node.label, self._profile)
         find = finder(members)
-        bounds = cardinality_rule(find, members, (low or 0, top), node.label, self._profile)
-        return bounds if not checks and group is None else self._items_rule(find, checks, group, bounds)
-
-    def _items_rule(
-        self, find: Finder, checks: Sequence[ItemCheck], group: GroupCheck | None, bounds: Rule | None
-    ) -> Rule:
-        def rule(holder: Json, run: Run) -> None:
-            if bounds is not None:
-                bounds(holder, run)
-            items = find(holder)
-            for item in items:
-                for check in checks:
-                    check(item, run)
-            if group is not None:
-                group(items, holder, run)
-
-        return rule
+        if not checks and group is None:
+            return cardinality_rule(find, members, cardinality)
+        rule = items_rule(find, checks, group, cardinality)
+        fixed = node.element.fixed
+        plain = len(members) == 1 and len(checks) == 1 and not members[0].many and group is None
+        if fixed is None or fixed.value.__class__ is not str or not plain:
+            return rule
+        return fixed_text_rule(members[0].key, fixed.value, rule)
 
     def item_checks(self, node: ElementNode, floor: Floor, heads: Sequence[ElementNode]) -> Sequence[ItemCheck]:
         """The checks of one occurrence of an element."""
@@ -272,6 +264,33 @@ class Compiler:
         if len(tests) < 2:
             return tests[0] if tests else None
         return lambda item, run: all(t(item, run) for t in tests)
+
+
+def items_rule(find: Finder, checks: Sequence[ItemCheck], group: GroupCheck | None, cardinality: Cardinality) -> Rule:
+    """The rule that counts the occurrences of a member, looks at each, and at its slices."""
+    bounded = cardinality.low > 0 or cardinality.top is not None
+
+    def rule(holder: Json, run: Run) -> None:
+        items = find(holder)
+        if bounded:
+            cardinality.judge(holder, items, run)
+        for item in items:
+            for check in checks:
+                check(item, run)
+        if group is not None:
+            group(items, holder, run)
+
+    return rule
+
+
+def fixed_text_rule(key: str, wanted: str, otherwise: Rule) -> Rule:
+    """The rule of a member that is fixed to a text and has nothing else asked of it."""
+
+    def rule(holder: Json, run: Run) -> None:
+        if holder.get(key) != wanted:
+            otherwise(holder, run)
+
+    return rule
 
 
 def apply(rules: Sequence[Callable[[Json, Run], None]], item: Item, run: Run) -> None:
