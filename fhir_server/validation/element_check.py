@@ -18,6 +18,8 @@ from fhir_server.validation.slicing import ItemCheck, fault_at
 from fhir_server.validation.value_bound import bound_check
 from fhir_server.validation.value_pattern import difference, is_same, is_within
 
+WEAKER = frozenset({"required", "extensible", "preferred"})
+
 
 @dataclass(frozen=True, slots=True)
 class Floor:
@@ -49,6 +51,7 @@ class Profiles(Protocol):
     """What these checks ask of the profiles."""
 
     definitions: Definitions
+    full: bool
 
 
 class ElementChecks:
@@ -56,6 +59,7 @@ class ElementChecks:
 
     def __init__(self, profiles: Profiles, bindings: Bindings, constraints: Constraints) -> None:
         self._definitions = profiles.definitions
+        self._strengths = WEAKER if profiles.full else frozenset({"required"})
         self._bindings = bindings
         self._constraints = constraints
 
@@ -102,7 +106,7 @@ class ElementChecks:
         return check
 
     def _binding(self, binding: Binding, profile: str) -> ItemCheck | None:
-        if binding.strength != "required":
+        if binding.strength not in self._strengths:
             return None
         by_type: dict[str, Callable[[Any, Any, Run], int]] = {}
 
@@ -189,11 +193,17 @@ def nothing(value: Any, holder: Any, run: Run) -> int:
 
 
 def mark(run: Run, before: int, item: Item, profile: str) -> None:
-    """Say of the faults found since `before` which item they are about and which profile asks for it."""
-    for at in range(before, len(run.faults)):
-        found = run.faults[at]
+    """Say of the faults found since `before` which item they are about and which profile asks for it.
+
+    What was found of the code itself, by the check of its type, is not said twice.
+    """
+    fresh = run.faults[before:]
+    del run.faults[before:]
+    said = {(id(f.holder), f.key, f.text) for f in run.faults}
+    for found in fresh:
         place = (found.holder, found.key, item.index if found.key == item.key else found.index)
-        run.faults[at] = Fault(*place, found.severity, found.code, found.text, found.rule, profile, found.depth)
+        if (id(found.holder), found.key, found.text) not in said:
+            run.report(Fault(*place, found.severity, found.code, found.text, found.rule, profile, found.depth))
 
 
 def value_check(wanted: Any, same: Callable[[Any, Any], bool], word: str, profile: str) -> ItemCheck:

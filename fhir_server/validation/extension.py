@@ -125,11 +125,14 @@ class Extensions:
         if check is None:
             return None
         keys = self._plain_keys(node)
+        parts = part_urls(node)
 
         def rule(value: Json, holder: Json, run: Run) -> None:
             if len(value) == 2 and not keys.isdisjoint(value):
                 return
             check(Item(value, None, None, value, EXTENSION), run)
+            if parts and "extension" in value:
+                unknown_parts(value, url, parts, run)
 
         return rule
 
@@ -212,6 +215,23 @@ class Extensions:
                 run.error(value, None, "invariant", text)
 
         return rule
+
+
+def part_urls(node: ElementNode) -> frozenset[str]:
+    """The urls of the extensions that a complex extension is made of."""
+    below = node.children.get("extension")
+    urls = (part.children["url"].element.fixed for part in below.slices if "url" in part.children) if below else ()
+    return frozenset(fixed.value for fixed in urls if fixed is not None and fixed.value.__class__ is str)
+
+
+def unknown_parts(value: Json, url: str, parts: frozenset[str], run: Run) -> None:
+    """Report the parts of a complex extension that its definition does not have; absolute urls are definitions' own."""
+    inner = value["extension"]
+    for part in inner if inner.__class__ is list else ():
+        named = part.get("url") if part.__class__ is dict else None
+        if named.__class__ is str and ":" not in named and named not in parts:
+            text = f"The extension {url} has no part {shown(named)}; it has {', '.join(sorted(parts))}."
+            run.error(part, "url", "structure", text)
 
 
 def unseen(value: Json, holder: Json, run: Run) -> None:
