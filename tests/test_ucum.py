@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir_server import ucum
@@ -85,6 +85,7 @@ def test_conversion() -> None:
     assert not ucum.comparable("m", "nonsense")
 
 
+@settings(deadline=None)
 @given(
     st.decimals(-(10**6), 10**6, allow_nan=False, places=4),
     st.sampled_from(["g", "mg", "kg", "[lb_av]", "ug", "[oz_av]"]),
@@ -98,6 +99,7 @@ def test_conversion_there_and_back(value, code, target) -> None:
     assert abs(back - value) < Decimal("1e-15")
 
 
+@settings(deadline=None)
 @given(st.text("mgKs[]{}()./*^0123456789+-aH% ", max_size=20))
 def test_any_text_is_judged(code) -> None:
     assert (ucum.canonical(Decimal(1), code) is None) or ucum.is_valid(code)

@@ -1,7 +1,7 @@
 """Narratives hold what FHIR allows: well-formed XHTML, known names, nothing active, some content."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir_server.xhtml import problems
@@ -83,6 +83,7 @@ def test_findings_are_limited() -> None:
     assert len(problems(div("<script/>" * 1000 + "x"))) == 20
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_judged(body) -> None:
     assert problems(body)

@@ -95,8 +95,8 @@ class Model:
     def node(self, value: Any, name: str | None = None) -> Node:
         """A root node: a resource names its own type."""
         if name is None:
-            name = value.get("resourceType", UNKNOWN) if isinstance(value, dict) else guessed_type(value)
-        return Node(value, str(name))
+            name = own_type(value, UNKNOWN) if isinstance(value, dict) else guessed_type(value)
+        return Node(value, name)
 
     def select(self, node: Node, name: str, found: list[Any]) -> None:
         """Add the elements of a node that have a name."""
@@ -146,9 +146,15 @@ def take(holder: dict[str, Any], step: Step, found: list[Any]) -> None:
     if raw.__class__ is list or extra.__class__ is list:
         take_many(holder, step, found)
         return
-    if holds_resource and raw.__class__ is dict:
-        name = raw.get("resourceType", name)
-    found.append(Node(raw, name, extra, holder, key))
+    if holds_resource:
+        name = own_type(raw, name)
+    found.append(Node(raw, name, extra if isinstance(extra, dict) else None, holder, key))
+
+
+def own_type(raw: Any, name: str) -> str:
+    """The type that a resource names itself."""
+    own = raw.get("resourceType") if isinstance(raw, dict) else None
+    return own if isinstance(own, str) else name
 
 
 def take_many(holder: dict[str, Any], step: Step, found: list[Any]) -> None:
@@ -163,8 +169,8 @@ def take_many(holder: dict[str, Any], step: Step, found: list[Any]) -> None:
         extra = extras[index] if index < len(extras) else None
         if value is None and extra is None:
             continue
-        own = value.get("resourceType", name) if holds_resource and isinstance(value, dict) else name
-        found.append(Node(value, own, extra, holder, key, index))
+        own = own_type(value, name) if holds_resource else name
+        found.append(Node(value, own, extra if isinstance(extra, dict) else None, holder, key, index))
 
 
 def guessed_step(raw: Any, name: str) -> Step:

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir_server.fhirpath.error import FHIRPathError
@@ -64,11 +64,13 @@ trees = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(trees)
 def test_text_of_a_tree_parses_to_the_tree(tree) -> None:
     assert parse(text(tree)) == tree
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_parsed_or_refused_with_a_place(source) -> None:
     refused = None

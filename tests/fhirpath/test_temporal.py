@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir_server.fhirpath.error import FHIRPathError
@@ -49,6 +49,7 @@ def literal(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds")
 
 
+@settings(deadline=None)
 @given(aware, aware)
 def test_full_moments_compare_as_the_calendar_does(one, other) -> None:
     one, other = (m.replace(microsecond=m.microsecond // 1000 * 1000) for m in (one, other))
@@ -57,6 +58,7 @@ def test_full_moments_compare_as_the_calendar_does(one, other) -> None:
     assert (key(left) == key(right)) is (one == other)
 
 
+@settings(deadline=None)
 @given(aware, aware, partial, partial)
 def test_comparison_is_antisymmetric_and_partial_values_are_never_wrong(one, other, cut, other_cut) -> None:
     one, other = one.replace(tzinfo=None), other.replace(tzinfo=None)
@@ -70,12 +72,14 @@ def test_comparison_is_antisymmetric_and_partial_values_are_never_wrong(one, oth
         assert cut == other_cut
 
 
+@settings(deadline=None)
 @given(aware)
 def test_text_round_trips(moment) -> None:
     text = literal(moment).replace("+00:00", "Z")
     assert str(moment_of(text)) == text
 
 
+@settings(deadline=None)
 @given(aware, st.integers(-5000, 5000), st.sampled_from(["day", "hour", "minute", "second", "millisecond"]))
 def test_arithmetic_agrees_with_the_calendar(moment, amount, unit) -> None:
     moment = moment.replace(microsecond=0)
