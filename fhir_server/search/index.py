@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import tzinfo
 from decimal import Decimal
 from typing import Any
@@ -20,7 +21,7 @@ from fhir_server.search.param_types.date import span_in
 from fhir_server.search.parameters import Component, Parameter, Parameters
 from fhir_server.search.path import Path, paths
 from fhir_server.search.reading import readable_type
-from fhir_server.search.row import Rows
+from fhir_server.search.row import Row, Rows
 from fhir_server.search.walk import Branch, Slot, in_turn, walker
 
 VIET_NAM = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -64,24 +65,22 @@ class Indexer:
         rows: Rows = []
         try:
             write(resource, rows, resource if container is None else container)
+            return list(dict.fromkeys(rows))
         except WRONG_SHAPE:
             return self.rows_of(resource, self.parameters.of(kind), container)
-        return list(dict.fromkeys(rows))
 
     def rows_of(
         self, resource: Mapping[str, Any], codes: Iterable[str], container: Mapping[str, Any] | None = None
     ) -> Rows:
         """The distinct rows of a resource for some parameters, as when one was added after the resource was stored."""
         self._renew()
-        found: Rows = []
+        found: dict[Row, None] = {}
         for code in codes:
             rows: Rows = []
-            try:
+            with suppress(*WRONG_SHAPE):
                 self._single(resource["resourceType"], code)(resource, rows, container or resource)
-            except WRONG_SHAPE:
-                continue
-            found += rows
-        return list(dict.fromkeys(found))
+                found.update(dict.fromkeys(rows))
+        return list(found)
 
     def _renew(self) -> None:
         if self._generation != self.definitions.generation:
@@ -116,12 +115,11 @@ class Indexer:
             for path in found:
                 root.read(path, parameter.type, parameter.number)
             return True
-        joins = [(path, self.slots(parameter.components, path)) for path in found]
-        for path, slots in joins:
-            if slots is None:
-                return False
-            root.join(path, slots, parameter.number)
-        return True
+        joins = {path: self.slots(parameter.components, path) for path in found}
+        for path, slots in joins.items():
+            if slots is not None:
+                root.join(path, slots, parameter.number)
+        return None not in joins.values()
 
     def slots(self, components: tuple[Component, ...], base: Path) -> tuple[Slot, ...] | None:
         """The components of a composite at one of its bases; None where one is no union of paths."""

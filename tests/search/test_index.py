@@ -1,3 +1,4 @@
+import random
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -71,6 +72,30 @@ def test_values_of_a_wrong_shape_only_cost_their_own_parameter(indexer):
     }
     assert cells(indexer, patient, "active") == {(0, "true", "")}
     assert cells(indexer, patient, "name") == cells(indexer, patient, "birthdate") == set()
+
+
+JUNK = '[null, 1, -1.5, true, "x", "", [], {}, [null], [[1]], {"a": 1}, {"coding": [1]}, {"reference": 5}]'
+
+
+def places(value):
+    """Every member and item below a JSON value, as what holds it and its key."""
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        if key != "resourceType":
+            yield value, key
+            yield from places(part)
+
+
+@pytest.mark.shared
+def test_no_junk_in_a_resource_is_an_error(indexer, r4_examples):
+    chance = random.Random(SEED)
+    raws = [
+        raw for name, raw in sorted(r4_examples.items()) if name.startswith(("Observation-", "Patient-", "Library-"))
+    ]
+    for _ in range(400):
+        body = orjson.loads(chance.choice(raws))
+        holder, key = chance.choice(list(places(body)))
+        holder[key] = chance.choice(orjson.loads(JUNK))
+        assert all(None not in row for row in indexer.rows(body))
 
 
 def test_dates_without_zone_are_read_in_the_zone_of_the_node():

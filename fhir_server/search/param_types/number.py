@@ -14,7 +14,11 @@ from fhir_server.search.row import HIGHEST, LOWEST, Range, Rows
 
 def sortable(value: Any) -> int | float:
     """A JSON number as stores compare it."""
-    return float(value) if isinstance(value, Decimal) else value
+    if value.__class__ is float or value.__class__ is int:
+        return value
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(value)
 
 
 def number_writer(leaf: Leaf) -> Write:

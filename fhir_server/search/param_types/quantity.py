@@ -16,7 +16,11 @@ Cell = tuple[int, Number, str]
 
 def sortable(value: Any) -> Number:
     """A JSON number as stores compare it."""
-    return float(value) if isinstance(value, Decimal) else value
+    if value.__class__ is float or value.__class__ is int:
+        return value
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(value)
 
 
 def sent_unit(value: Any) -> str:
