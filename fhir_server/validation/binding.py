@@ -28,8 +28,10 @@ class Bindings:
             return one
         return self.bound(member.key, member.type, binding, one)
 
-    def bound(self, key: str, kind: str, binding: Binding, one: Check) -> Check:
+    def bound(self, key: str, kind: str, binding: Binding | None, one: Check) -> Check:
         """The check of a value of a type that must come from the value set of a binding."""
+        if binding is None:
+            return one
         membership = self._terminology.membership(binding.value_set)
         make = BOUND.get(kind)
         if membership is None or make is None:

@@ -16,8 +16,8 @@ from fhir_server.validation.run import Check, Fault, Json, Rule, Run
 Predicate = Callable[[Any, Run], bool]
 
 # Checked where structures are walked, at no cost of their own: ele-1 by object_check and sibling_check, dom-2 to
-# dom-5 by contained_check, ref-1 by reference_check.
-BUILT_IN = frozenset({"ele-1", "dom-2", "dom-3", "dom-4", "dom-5", "ref-1"})
+# dom-5 by contained_check, ref-1 by reference_check, txt-1 and txt-2 by narrative_check.
+BUILT_IN = frozenset({"ele-1", "dom-2", "dom-3", "dom-4", "dom-5", "ref-1", "txt-1", "txt-2"})
 
 
 def extension_is_whole(value: Json, run: Run) -> bool:

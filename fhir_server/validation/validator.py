@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from fhir_server.definitions.registry import Definitions
 from fhir_server.errors import Issue
 from fhir_server.fhirpath.engine import Engine
 from fhir_server.terminology.local import LocalTerminology
 from fhir_server.terminology.protocol import Terminology
-from fhir_server.validation.binding import Bindings
-from fhir_server.validation.constraint import Constraints
-from fhir_server.validation.environment import environments
-from fhir_server.validation.extension import Extensions
+from fhir_server.validation.depth import Depth, DepthChecks
 from fhir_server.validation.location import located
 from fhir_server.validation.primitive import kind_of, shown
-from fhir_server.validation.profile import Profiles
-from fhir_server.validation.profile_claim import apply_profile, claimed_profile_rule
-from fhir_server.validation.run import Json, Resolver, Rule, Run, resolve_nothing
-from fhir_server.validation.structure import StructureChecks
-from fhir_server.validation.type_profile import member_profile_check
-
-Depth = Literal["write", "full"]
-SEVERITIES = {"write": frozenset({"error"}), "full": frozenset({"error", "warning"})}
+from fhir_server.validation.run import Fault, Json, Resolver, resolve_nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,37 +46,49 @@ class Validator:
     ) -> None:
         """Compile nothing yet; `claimed_profiles` says whether meta.profile is applied, at full depth unless told."""
         self._definitions = definitions
-        terminology = terminology or LocalTerminology(definitions)
-        engine = Engine(definitions)
-        constraints = Constraints(definitions, engine, SEVERITIES[depth])
-        bindings = Bindings(terminology)
-        self.profiles = Profiles(definitions, terminology, bindings, constraints, full=depth == "full")
-        rules: dict[str, tuple[Rule, ...]] = {}
-        if claimed_profiles or (claimed_profiles is None and depth == "full"):
-            claims = claimed_profile_rule(self.profiles)
-            rules = dict.fromkeys(definitions.resource_types, (claims,))
-        self._extensions = Extensions(definitions, engine, self.profiles)
-        member_checks = {"Extension": self._extensions.check, "Quantity": member_profile_check(self.profiles)}
-        self._structures = StructureChecks(
-            definitions, bindings, constraints, rules, member_checks, self._extensions.primitive_check
-        )
-        self._environment_of = environments(terminology, self.profiles, self._structures.check)
+        self._terminology = terminology or LocalTerminology(definitions)
+        self._engine = Engine(definitions)
+        self._applies_claims = depth == "full" if claimed_profiles is None else claimed_profiles
+        self._checks = self._compiled(depth, "write" if self._applies_claims else None)
+        self._full_checks = self._checks if depth == "full" else None
 
-    def validate(self, resource: Any, resolver: Resolver = resolve_nothing, profiles: Sequence[str] = ()) -> Verdict:
-        """The issues of a resource by its type and these profiles, mostly none; never raises for what it holds."""
+    def _compiled(self, depth: Depth, claims: Depth | None) -> DepthChecks:
+        return DepthChecks(self._definitions, self._terminology, self._engine, depth, claims)
+
+    def validate(
+        self,
+        resource: Any,
+        resolver: Resolver = resolve_nothing,
+        profiles: Sequence[str] = (),
+        *,
+        warnings: bool = False,
+    ) -> Verdict:
+        """The issues of a resource by its type and these profiles, mostly none; never raises for what it holds.
+
+        With `warnings`, what only full depth calls wrong is added at write depth, as warnings: the verdict is the same.
+        """
         refused = unusable(resource, self._definitions)
         if refused:
             return Verdict([refused], 0)
-        self._extensions.refresh()
-        run = Run(resource, self._environment_of, resolver)
-        members = self._structures.check(resource["resourceType"])(resource, resource, run)
-        for canonical in profiles:
-            apply_profile(self.profiles, canonical, resource, run)
-        for check in run.later:
-            check()
-        if not run.faults:
+        checks = self._checks_with_warnings() if warnings else self._checks
+        faults, members = checks.look(resource, resolver, profiles)
+        if not faults:
             return Verdict((), members)
-        return Verdict(located(self._definitions, resource, run.faults), members)
+        if checks is not self._checks:
+            faults = list(as_warnings(faults))
+        return Verdict(located(self._definitions, resource, faults), members)
+
+    def _checks_with_warnings(self) -> DepthChecks:
+        """The checks at full depth, made when first asked for; they share definitions, terminology and engine."""
+        if self._full_checks is None:
+            self._full_checks = self._compiled("full", "write" if self._applies_claims else "full")
+        return self._full_checks
+
+
+def as_warnings(faults: Iterable[Fault]) -> Iterable[Fault]:
+    """The faults with those that write depth does not know as warnings."""
+    for fault in faults:
+        yield replace(fault, severity="warning") if fault.depth == "full" and fault.severity == "error" else fault
 
 
 def unusable(resource: Any, definitions: Definitions) -> Issue | None:

@@ -1,0 +1,176 @@
+"""What a terminology says of one coding: system, code and display (FHIR R4, 4.3 Using Codes, 4.9.9 validation)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fhir_server.definitions.registry import Definitions
+from fhir_server.terminology.named_system import JUDGES
+from fhir_server.terminology.protocol import CodeCheck, Membership, Terminology
+from fhir_server.validation.primitive import shown
+from fhir_server.validation.run import Fault, Json, Run
+
+URI_SYSTEM = "urn:ietf:rfc:3986"
+ENGLISH = "en"
+ROOM_FOR_JUDGEMENTS = 16384
+
+# Judged by a table or by their form only, which is no proof against a code.
+NAMED_SYSTEMS = frozenset(JUDGES) - {URI_SYSTEM}
+WELL_KNOWN = ("http://snomed.info/sct", "http://loinc.org", "http://unitsofmeasure.org",
+              "http://www.nlm.nih.gov/research/umls/rxnorm")  # fmt: skip
+HL7 = ("http://hl7.org/fhir", "https://hl7.org/fhir", "http://www.hl7.org/fhir", "https://www.hl7.org/fhir")
+IDENTIFYING = ("http://hl7.org/fhir/sid/", "http://hl7.org/fhir/test")
+BUILD = ("http://build.fhir.org", "https://build.fhir.org")
+ABSOLUTE = ("http:", "https:", "urn:")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with a member of a coding, or with the whole when `key` is None."""
+
+    key: str | None
+    severity: str
+    code: str
+    text: str
+
+    def fault(self, holder: Json) -> Fault:
+        """The fault that it is in a coding."""
+        return Fault(holder, self.key, None, self.severity, self.code, self.text, None, None, "full")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is known of a coding: what is wrong with it, and whether it is in the value set in question."""
+
+    findings: tuple[Finding, ...]
+    member: bool | None
+
+
+UNJUDGED = Judgement((), None)
+Key = tuple[str | None, str | None, str | None, str | None]
+
+
+class Codings:
+    """Judges codings and remembers what it found; the memory of a value set is emptied when full."""
+
+    def __init__(self, definitions: Definitions, terminology: Terminology) -> None:
+        self._definitions = definitions
+        self._terminology = terminology
+        self._generation = definitions.generation
+        self._memories: dict[tuple[str | None, bool], Memory] = {}
+
+    def refresh(self) -> None:
+        """Forget what was found by definitions that have changed since."""
+        if self._generation != self._definitions.generation:
+            self._generation = self._definitions.generation
+            for memory in self._memories.values():
+                memory.clear()
+
+    def memory(self, value_set: str | None, membership: Membership | None, *, alone: bool) -> Memory:
+        """What is remembered of codings by a value set; `alone` are those that no CodeableConcept is around."""
+        key = value_set, alone
+        if key not in self._memories:
+            self._memories[key] = Memory(self, value_set, membership, alone=alone)
+        return self._memories[key]
+
+    def judge(self, key: Key, value_set: str | None, membership: Membership | None, *, alone: bool) -> Judgement:
+        """What is known of a coding, given as system, code, display and the language of the resource."""
+        system, code, display, language = key
+        if code is None or system is None:
+            return Judgement((), None if membership is None else False)
+        member = None if membership is None else membership.contains(system, code)
+        if alone and (finding := self.system_finding(system, bound=membership is not None)):
+            return Judgement((finding,), member)
+        return Judgement(self.code_findings(system, code, display, language, value_set), member)
+
+    def code_findings(
+        self, system: str, code: str, display: str | None, language: str | None, value_set: str | None
+    ) -> tuple[Finding, ...]:
+        """What is wrong with a code of a system, or with its display."""
+        check = self._terminology.validate_code(system, code, display, (language or ENGLISH,), value_set)
+        if check.found is False:
+            severity = "warning" if system in NAMED_SYSTEMS else "error"
+            return (Finding("code", severity, "code-invalid", f"{shown(code)} is not a code of {system}."),)
+        if not check.well_formed:
+            return (Finding("code", "warning", "code-invalid", f"{shown(code)} cannot be a code of {system}."),)
+        found = []
+        if check.inactive:
+            text = f"The code {shown(code)} of {system} is no longer to be used."
+            found.append(Finding("code", "warning", "business-rule", text))
+        if display is not None and check.display_ok is None and not check.displays:
+            check = self._terminology.validate_code(system, code, display, (), value_set)
+        if check.display_ok is False:
+            found.append(Finding("display", "error", "invalid", wrong_display(system, code, display, check)))
+        return tuple(found)
+
+    def system_finding(self, system: str, *, bound: bool) -> Finding | None:
+        """What is wrong with the system of a coding that stands alone."""
+        if not system.startswith(ABSOLUTE):
+            text = f"The system {shown(system)} must be an absolute URI."
+            return None if bound and ":" in system else Finding("system", "error", "code-invalid", text)
+        definitions = self._definitions
+        known = definitions.code_system(system)
+        if known is not None:
+            return None
+        if definitions.value_set(system) is not None:
+            return Finding("system", "error", "code-invalid", f"{system} is a value set, not a code system.")
+        return None if bound else unknown_system(definitions, system)
+
+
+def unknown_system(definitions: Definitions, system: str) -> Finding | None:
+    """What is wrong with a system that is not known here, by the names that HL7 and others keep."""
+    if system.startswith(BUILD):
+        text = f"{system} is a draft's address, not a code system."
+    elif system.startswith(HL7):
+        if system.startswith(IDENTIFYING):
+            return None
+        text = f"There is no code system {system}."
+    elif any(system.startswith(name) and system != name for name in WELL_KNOWN):
+        text = f"{system} is not how the code system is called."
+    elif system.startswith("https:") and (
+        f"http:{system[6:]}" in WELL_KNOWN or definitions.code_system(f"http:{system[6:]}") is not None
+    ):
+        text = f"{system} starts with https:, but the code system is called http:{system[6:]}."
+    else:
+        return None
+    return Finding(None, "error", "code-invalid", text)
+
+
+def wrong_display(system: str, code: str, display: str | None, check: CodeCheck) -> str:
+    """What is wrong with a display, and which are right."""
+    right = " or ".join(map(repr, check.displays[:5]))
+    return f"Wrong display {shown(display)} for {system}|{code}: it is {right}."
+
+
+class Memory(dict[Key, Judgement]):
+    """Judgements by one value set, made when first asked for."""
+
+    def __init__(
+        self, codings: Codings, value_set: str | None, membership: Membership | None, *, alone: bool
+    ) -> None:
+        super().__init__()
+        self._codings = codings
+        self._value_set = value_set
+        self._membership = membership
+        self._alone = alone
+
+    def __missing__(self, key: Key) -> Judgement:
+        if any(part.__class__ is not str and part is not None for part in key):
+            return UNJUDGED
+        if len(self) >= ROOM_FOR_JUDGEMENTS:
+            self.clear()
+        found = self[key] = self._codings.judge(key, self._value_set, self._membership, alone=self._alone)
+        return found
+
+
+def report(findings: tuple[Finding, ...], coding: Json, run: Run) -> None:
+    """Report what is wrong with a coding."""
+    run.faults.extend(finding.fault(coding) for finding in findings)
+
+
+def language_of(resource: Mapping[str, Any]) -> str | None:
+    """The language that a resource says it is in."""
+    language = resource.get("language")
+    return language if language.__class__ is str else None
