@@ -22,6 +22,7 @@ SUITES = {
     "search-extraction": "search_extraction",
     "snapshots": "snapshots",
     "mutation-fuzz": "mutation_fuzz",
+    "patch-r4": "patch_r4",
 }
 
 
