@@ -189,13 +189,16 @@ def type_test(*, wanted: bool) -> Form:
 
     def form(conditions: Conditions, tree: TypeOperation | Call) -> Test:
         model = conditions.model
+        origin: Syntax | None
         if isinstance(tree, TypeOperation):
-            source, kind = conditions.path(tree.operand), types.known(model, tree.type)
+            origin, kind = tree.operand, types.known(model, tree.type)
         else:
-            source, kind = conditions.path(tree.source), types.specifier(model, tree.arguments[0])
+            origin, kind = tree.source, types.specifier(model, tree.arguments[0])
+        source = conditions.path(origin)
         if source.one is None or kind.namespace == "System":
             raise Unsupported
-        if source.steps and all(step.holds_resource for step in source.steps):
+        is_resource = isinstance(origin, Variable) and origin.name in {"resource", "rootResource"}
+        if is_resource or (source.steps and all(step.holds_resource for step in source.steps)):
             return resource_test(model, source, kind, wanted=wanted)
         accepted = {name: model.is_subtype(name, kind.name) is wanted for name in source.types}
         if not any(accepted.values()):
