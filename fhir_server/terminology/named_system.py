@@ -93,11 +93,13 @@ def is_language(code: str) -> bool:
 def is_media_type(code: str) -> bool | None:
     """True for `type/subtype` with a registered or private top level.
 
-    FHIR's own short names cannot be told: CapabilityStatement.format has them under the same binding.
+    FHIR's own short names cannot be told: CapabilityStatement.format has them under the same binding. Nor can a right
+    type with parameters that are not written as they should be, as DICOM's own tables have them.
     """
     found = MEDIA_TYPE.fullmatch(code)
     if found is None:
-        return None if code in FHIR_FORMATS else False
+        loose = code in FHIR_FORMATS or MEDIA_TYPE.fullmatch(code.partition(";")[0].rstrip())
+        return None if loose else False
     top = found["top"].lower()
     return top in TOP_LEVEL_TYPES or top.startswith("x-")
 

@@ -55,8 +55,7 @@ class Entries:
         paths = []
         if resource is not None and resource.get("id") is not None:
             paths.append(f"{resource.get('resourceType')}/{resource['id']}")
-        meta = resource.get("meta") if resource is not None else None
-        version = meta.get("versionId") if meta.__class__ is dict else None
+        version = version_of(entry)
         if version is not None:
             urls += [f"{u}/_history/{version}" for u in urls]
             paths += [f"{p}/_history/{version}" for p in paths]
@@ -64,6 +63,12 @@ class Entries:
             self.by_url.setdefault(name, []).append(entry)
         for name in paths:
             self.by_path.setdefault(name, []).append(entry)
+
+    def named(self, url: str) -> Sequence[Json]:
+        """The entries of an absolute URL, with `/_history/` those of that version."""
+        path, history, version = url.partition("/_history/")
+        same = self.by_url.get(path, ())
+        return [e for e in same if version_of(e) == version] if history else same
 
     def find(self, reference: str, source: Json, resource_types: frozenset[str]) -> Found:
         """What a reference that stands in an entry names, by the fullUrls alone."""
@@ -85,6 +90,13 @@ class Entries:
             return Found(missing=True)
         text = f"{shown(reference)} names no entry: one holds such a resource, but its fullUrl is another."
         return Found(problem=text)
+
+
+def version_of(entry: Json) -> str | None:
+    """The version that the resource of an entry states."""
+    meta: Any = (resource_of(entry) or {}).get("meta")
+    version = meta.get("versionId") if meta.__class__ is dict else None
+    return version if version.__class__ is str else None
 
 
 def index_of(bundle: Json, run: Run) -> Entries:

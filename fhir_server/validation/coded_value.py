@@ -13,7 +13,7 @@ from fhir_server.definitions.registry import Definitions
 from fhir_server.definitions.structure import Binding
 from fhir_server.terminology.protocol import Membership, Terminology
 from fhir_server.validation.binding import CODED_PRIMITIVES, Bindings, coding_text, not_in
-from fhir_server.validation.coding import Codings, Judgement, Memory, report
+from fhir_server.validation.coding import UNJUDGED, Codings, Judgement, Memory, Question, report
 from fhir_server.validation.primitive import shown
 from fhir_server.validation.run import Check, Fault, Json, Run
 
@@ -55,8 +55,10 @@ class CodedValues(Bindings):
         return coding_check(self._memory(binding, rule, alone=True), rule, shows, one)
 
     def _memory(self, binding: Binding | None, rule: BindingRule | None, *, alone: bool) -> Memory:
-        value_set = binding.value_set if binding is not None and rule is not None else None
-        return self.codings.memory(value_set, rule.membership if rule else None, alone=alone)
+        if binding is None or rule is None:
+            return self.codings.memory(Question(alone=alone))
+        required = rule.strength == "required"
+        return self.codings.memory(Question(binding.value_set, rule.membership, required, alone))
 
     def _rule(self, binding: Binding) -> BindingRule | None:
         """What a binding asks; None for an example, or where the value set is not known."""
@@ -84,8 +86,9 @@ class BindingRule:
         if self.strength == "required":
             return Fault(holder, key, None, "error", "code-invalid", not_in(self.value_set, found, self.membership))
         if self._most is not None and all(self._most.contains(*code) is False for code in codes):
+            severity = "error" if self._most.closed else "warning"  # a form proves nothing
             text = not_in(self._most_name, found, self._most)
-            return Fault(holder, key, None, "error", "code-invalid", text, None, None, "full")
+            return Fault(holder, key, None, severity, "code-invalid", text, None, None, "full")
         if self.strength == "preferred":
             return None
         text = f"{found} is not in the value set {self.value_set}, from which a code should come where one fits."
@@ -123,9 +126,9 @@ def judged(memory: Memory, coding: Json, language: Any, shows: str | None = "dis
     """What is known of a coding; nothing where its members have a wrong shape."""
     display = coding.get(shows) if shows else None
     try:
-        return memory[coding.get("system"), coding.get("code"), display, language]
+        return memory[coding.get("system"), coding.get("version"), coding.get("code"), display, language]
     except TypeError:  # an object or array has no hash
-        return Judgement((), None)
+        return UNJUDGED
 
 
 def report_outside(rule: BindingRule, value: Json, codings: Sequence[Any], run: Run) -> None:

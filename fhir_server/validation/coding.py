@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from fhir_server.definitions.registry import Definitions
 from fhir_server.terminology.named_system import JUDGES
@@ -49,7 +47,21 @@ class Judgement:
 
 
 UNJUDGED = Judgement((), None)
-Key = tuple[str | None, str | None, str | None, str | None]
+Key = tuple[str | None, str | None, str | None, str | None, str | None]
+HL7_SYSTEMS = ("http://hl7.org/fhir", "http://terminology.hl7.org")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What codings are judged by: a value set, if any, and whether it is required of them.
+
+    `alone` says that no CodeableConcept is around them, which could hold others.
+    """
+
+    value_set: str | None = None
+    membership: Membership | None = field(default=None, compare=False)
+    required: bool = False
+    alone: bool = False
 
 
 class Codings:
@@ -59,7 +71,7 @@ class Codings:
         self._definitions = definitions
         self._terminology = terminology
         self._generation = definitions.generation
-        self._memories: dict[tuple[str | None, bool], Memory] = {}
+        self._memories: dict[Question, Memory] = {}
 
     def refresh(self) -> None:
         """Forget what was found by definitions that have changed since."""
@@ -68,22 +80,25 @@ class Codings:
             for memory in self._memories.values():
                 memory.clear()
 
-    def memory(self, value_set: str | None, membership: Membership | None, *, alone: bool) -> Memory:
-        """What is remembered of codings by a value set; `alone` are those that no CodeableConcept is around."""
-        key = value_set, alone
-        if key not in self._memories:
-            self._memories[key] = Memory(self, value_set, membership, alone=alone)
-        return self._memories[key]
+    def memory(self, question: Question) -> Memory:
+        """What is remembered of codings by a value set."""
+        if question not in self._memories:
+            self._memories[question] = Memory(self, question)
+        return self._memories[question]
 
-    def judge(self, key: Key, value_set: str | None, membership: Membership | None, *, alone: bool) -> Judgement:
-        """What is known of a coding, given as system, code, display and the language of the resource."""
-        system, code, display, language = key
+    def judge(self, key: Key, question: Question) -> Judgement:
+        """What is known of a coding, given as system, version, code, display and the language of the resource."""
+        system, version, code, display, language = key
+        membership = question.membership
         if code is None or system is None:
             return Judgement((), None if membership is None else False)
         member = None if membership is None else membership.contains(system, code)
-        if alone and (finding := self.system_finding(system, bound=membership is not None)):
+        finding = self.system_finding(system, bound=membership is not None) if question.alone else None
+        if finding is None and version is not None:
+            finding = self.version_finding(system, version, required=question.required)
+        if finding is not None:
             return Judgement((finding,), member)
-        return Judgement(self.code_findings(system, code, display, language, value_set), member)
+        return Judgement(self.code_findings(system, code, display, language, question.value_set), member)
 
     def code_findings(
         self, system: str, code: str, display: str | None, language: str | None, value_set: str | None
@@ -105,6 +120,13 @@ class Codings:
             found.append(Finding("display", "error", "invalid", wrong_display(system, code, display, check)))
         return tuple(found)
 
+    def version_finding(self, system: str, version: str, *, required: bool) -> Finding | None:
+        """What is wrong with the version of a system whose other versions are known."""
+        find = self._definitions.code_system
+        if find(system) is None or find(f"{system}|{version}") is not None:
+            return None
+        return unknown_version(system, version, "error" if required and system.startswith(HL7_SYSTEMS) else "warning")
+
     def system_finding(self, system: str, *, bound: bool) -> Finding | None:
         """What is wrong with the system of a coding that stands alone."""
         if not system.startswith(ABSOLUTE):
@@ -117,6 +139,11 @@ class Codings:
         if definitions.value_set(system) is not None:
             return Finding("system", "error", "code-invalid", f"{system} is a value set, not a code system.")
         return None if bound else unknown_system(definitions, system)
+
+
+def unknown_version(system: str, version: str, severity: str) -> Finding:
+    """What is wrong with a version of a code system that is not here."""
+    return Finding("version", severity, "not-found", f"Version {shown(version)} of {system} is not known here.")
 
 
 def unknown_system(definitions: Definitions, system: str) -> Finding | None:
@@ -145,32 +172,22 @@ def wrong_display(system: str, code: str, display: str | None, check: CodeCheck)
 
 
 class Memory(dict[Key, Judgement]):
-    """Judgements by one value set, made when first asked for."""
+    """The answers to one question, found when first asked for."""
 
-    def __init__(
-        self, codings: Codings, value_set: str | None, membership: Membership | None, *, alone: bool
-    ) -> None:
+    def __init__(self, codings: Codings, question: Question) -> None:
         super().__init__()
         self._codings = codings
-        self._value_set = value_set
-        self._membership = membership
-        self._alone = alone
+        self._question = question
 
     def __missing__(self, key: Key) -> Judgement:
         if any(part.__class__ is not str and part is not None for part in key):
             return UNJUDGED
         if len(self) >= ROOM_FOR_JUDGEMENTS:
             self.clear()
-        found = self[key] = self._codings.judge(key, self._value_set, self._membership, alone=self._alone)
+        found = self[key] = self._codings.judge(key, self._question)
         return found
 
 
 def report(findings: tuple[Finding, ...], coding: Json, run: Run) -> None:
     """Report what is wrong with a coding."""
     run.faults.extend(finding.fault(coding) for finding in findings)
-
-
-def language_of(resource: Mapping[str, Any]) -> str | None:
-    """The language that a resource says it is in."""
-    language = resource.get("language")
-    return language if language.__class__ is str else None

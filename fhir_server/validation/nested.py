@@ -34,6 +34,7 @@ def contained_check(resource_types: Collection[str], check_of: Callable[[str], C
         if kind is None:
             return 0
         container = run.resource
+        identity_rule(value, container, run)
         refers_back = "#" in run.fragments
         run.fragments.discard("#")
         run.resource = value
@@ -61,6 +62,17 @@ def known_type(value: Any, holder: Json, resource_types: Collection[str], run: R
         run.error(value, "resourceType", "structure", f"{shown(kind)} is not a resource type of R4.")
         return None
     return str(kind)
+
+
+def identity_rule(value: Json, container: Json, run: Run) -> None:
+    """Report a contained resource whose id another one in the same container has."""
+    identity = value.get("id")
+    if identity.__class__ is not str:
+        return
+    seen = run.memo.setdefault(("contained", id(container)), set())
+    if identity in seen:
+        run.error(value, "id", "duplicate", f"Two contained resources have the id {shown(identity)}.")
+    seen.add(identity)
 
 
 def contained_rules(value: Json, run: Run) -> None:

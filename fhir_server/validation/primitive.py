@@ -11,17 +11,17 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-# Python's \s takes the no-break space for white space without re.A, which R4's expressions do not.
-TEXT = re.compile(r"(?=\s*\S)[^\x00-\x08\x0b\x0c\x0e-\x1f]+", re.A).fullmatch
-CODE = re.compile(r"[^\s\x00-\x1f]+( [^\s\x00-\x1f]+)*", re.A).fullmatch
-ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.A).fullmatch
-OID = re.compile(r"urn:oid:[0-2](\.(0|[1-9][0-9]*))+", re.A).fullmatch
-UUID = re.compile(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.A).fullmatch
-PARTIAL = re.compile(r"[0-9]{4}(-(0[1-9]|1[0-2]))?", re.A).fullmatch
-DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.A).fullmatch
+# Python's \s takes the no-break space for white space without re.ASCII, which R4's expressions do not.
+TEXT = re.compile(r"[ \r\n\t\S]+", re.ASCII).fullmatch
+CODE = re.compile(r"[^\s\x00-\x1f]+( [^\s\x00-\x1f]+)*", re.ASCII).fullmatch
+ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII).fullmatch
+OID = re.compile(r"urn:oid:[0-2](\.(0|[1-9][0-9]*))+", re.ASCII).fullmatch
+UUID = re.compile(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII).fullmatch
+PARTIAL = re.compile(r"[0-9]{4}(-(0[1-9]|1[0-2]))?", re.ASCII).fullmatch
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII).fullmatch
 CLOCK = r"([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?"
-ZONED = re.compile(rf"T{CLOCK}(Z|[+-]((0[0-9]|1[0-3]):[0-5][0-9]|14:00))", re.A).fullmatch
-TIME = re.compile(CLOCK, re.A).fullmatch
+ZONED = re.compile(rf"T{CLOCK}(Z|[+-]((0[0-9]|1[0-3]):[0-5][0-9]|14:00))", re.ASCII).fullmatch
+TIME = re.compile(CLOCK, re.ASCII).fullmatch
 
 BASE64_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 PADDING = (b"", b"=", b"==")
@@ -58,17 +58,21 @@ def is_day(value: str) -> bool:
 
 
 def is_string(value: Any) -> bool:
-    """True for a string with content and no control characters."""
-    if value.__class__ is not str or len(value) > MAX_STRING:
-        return False
-    return value.isprintable() and value != "" and not value.isspace() or TEXT(value) is not None
+    """True for a string that is not empty, up to a megabyte."""
+    return value.__class__ is str and 0 < len(value) <= MAX_STRING and (value.isprintable() or TEXT(value) is not None)
+
+
+def is_xhtml(value: Any) -> bool:
+    """True for text; what it holds is judged where narratives are."""
+    return value.__class__ is str and value != ""
 
 
 def is_uri(value: Any) -> bool:
     """True for a uri: without white space."""
     if value.__class__ is not str or not value or not value.isprintable() or " " in value:
         return False
-    remember(URIS, value)
+    if value[0] != "#":  # each use of a fragment counts as a reference to what is contained
+        remember(URIS, value)
     return True
 
 
@@ -146,16 +150,16 @@ FORMATS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "id": (matching(ID), "an id: 1 to 64 of A-Z, a-z, 0-9, - and ."),
     "instant": (is_instant, "YYYY-MM-DDThh:mm:ss with a zone (Z or +hh:mm)"),
     "integer": (within(-2147483648), "a whole number of 32 bits, without quotes"),
-    "markdown": (is_string, "text with content"),
+    "markdown": (is_string, "text of up to a megabyte"),
     "oid": (matching(OID), "urn:oid: followed by numbers and dots"),
     "positiveInt": (within(1), "a whole number of 1 or more, without quotes"),
-    "string": (is_string, "text with content and no control characters"),
+    "string": (is_string, "text of up to a megabyte"),
     "time": (is_time, "a time: hh:mm:ss"),
     "unsignedInt": (within(0), "a whole number of 0 or more, without quotes"),
     "uri": (is_uri, "a URI without white space"),
     "url": (is_uri, "a URL without white space"),
     "uuid": (matching(UUID), "urn:uuid: followed by a UUID in lower case"),
-    "xhtml": (is_string, "XHTML within one div"),
+    "xhtml": (is_xhtml, "XHTML within one div"),
 }
 
 # Types whose right values are remembered: membership is the whole test of a value seen before.

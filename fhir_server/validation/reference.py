@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 from fhir_server.definitions.datatype import Member
@@ -44,7 +45,7 @@ def reference_check(definitions: Definitions, member: Member, inner: Check) -> C
             return count
         if reference[:1] == "#":
             run.fragments.add(reference)
-            run.later.append(lambda root=run.root: contained_target(reference, value, root, targets, run))
+            run.later.append(partial(contained_target, reference, value, run.root, targets, run))
         elif targets is not None:
             named = literal_type(reference, resource_types)
             if named is not None and named not in targets:

@@ -20,7 +20,6 @@ RESPONSES = frozenset({"batch-response", "transaction-response"})
 TRANSACTIONS = frozenset({"batch", "transaction"})
 PARAMETER = re.compile(r"[_a-zA-Z][_a-zA-Z0-9.:-]*").fullmatch
 SLASHES = (1, 3)
-HISTORY = "/_history/"
 
 
 class ReferenceTargets:
@@ -39,8 +38,6 @@ class ReferenceTargets:
             reference = value.get("reference") if value.__class__ is dict else None
             if reference.__class__ is str:
                 self._literal(reference, value, targets, run)
-            elif value.__class__ is dict and "type" in value:
-                self._stated_type(value, None, targets, run)
             return count
 
         return check
@@ -88,7 +85,7 @@ class ReferenceTargets:
         if problem is not None:
             complain(value, problem, run)
             return None
-        entries = index.by_url.get(reference if absolute else base_of(index.owners.get(id(run.root)), reference), [])
+        entries = index.named(reference if absolute else base_of(index.owners.get(id(run.root)), reference))
         if not entries:
             return None
         if len(entries) > 1:
@@ -126,10 +123,9 @@ def base_of(owner: Json | None, reference: str) -> str:
     url: Any = owner.get("fullUrl") if owner is not None else None
     if url.__class__ is not str:
         return ""
-    path = reference.partition(HISTORY)[0]
     if url.startswith("urn"):
-        return f"{url.rpartition(':')[0]}:{path.partition('/')[2]}"
-    return "/".join([*url.split("/")[:-2], path])
+        return f"{url.rpartition(':')[0]}:{reference.partition('/')[2]}"
+    return "/".join([*url.split("/")[:-2], reference])
 
 
 def complain(value: Json, text: str, run: Run, key: str = "reference") -> None:

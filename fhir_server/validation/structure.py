@@ -101,7 +101,7 @@ class StructureChecks:
             one = wrap(kind.name, member, one)
         if not member.many:
             return single_choice(kind, member, one) if member.choice is not None else one
-        low = member.min if member.min > 1 else 1
+        low = max(1, member.min)
         top = member.max if member.max is not None else None
         make = primitive_array_check if member.type in FORMATS else array_check
         return make(member.key, one, low, top)
