@@ -45,7 +45,20 @@ CODE_SYSTEM_KEYS = (
     "supplements",
     "hierarchyMeaning",
     "language",
+    "status",
 )
+CONCEPT_MAP_KEYS = (
+    "url",
+    "version",
+    "name",
+    "status",
+    "sourceUri",
+    "sourceCanonical",
+    "targetUri",
+    "targetCanonical",
+)
+TARGET_KEYS = ("code", "display", "equivalence")
+DEPENDENCY_KEYS = ("property", "system", "value", "display")
 PROPERTIES = frozenset({"status", "notSelectable", "abstract", "child", "partOf", "parent", "subsumedBy"})
 SEARCH_KEYS = (
     "url",
@@ -151,6 +164,13 @@ def filtered_properties(resources: Mapping[str, list[Json]]) -> frozenset[str]:
     return frozenset(condition["property"] for part in parts for condition in part.get("filter", ()))
 
 
+def compact_designation(body: Json) -> dict[str, Any]:
+    """A designation; what nearly all are for, display, need not be said."""
+    record = picked(body, ("language", "value"))
+    use = picked(body.get("use", {}), ("system", "code"))
+    return record | {"use": use} if use and use["code"] != "display" else record
+
+
 def compact_concepts(bodies: Iterable[Json], parent: str | None, kept: frozenset[str]) -> Iterator[dict[str, Any]]:
     """The concepts of a tree, each with the code above it and the properties that are kept."""
     for body in bodies:
@@ -158,7 +178,7 @@ def compact_concepts(bodies: Iterable[Json], parent: str | None, kept: frozenset
         if parent is not None:
             record["parent"] = parent
         if "designation" in body:
-            record["designation"] = [picked(d, ("language", "value")) for d in body["designation"]]
+            record["designation"] = [compact_designation(d) for d in body["designation"]]
         properties = [p for p in body.get("property", ()) if p["code"] in kept]
         if properties:
             record["property"] = properties
@@ -169,7 +189,11 @@ def compact_concepts(bodies: Iterable[Json], parent: str | None, kept: frozenset
 def code_systems(resources: Mapping[str, list[Json]]) -> dict[str, bytes]:
     """The tables of code systems and their concepts."""
     kept = PROPERTIES | filtered_properties(resources)
-    heads = [(b["url"], picked(b, CODE_SYSTEM_KEYS)) for b in resources["CodeSystem"]]
+    heads: list[Record] = []
+    for body in resources["CodeSystem"]:
+        head = picked(body, CODE_SYSTEM_KEYS)
+        declared = [picked(p, ("code", "type")) for p in body.get("property", ()) if p["code"] in kept]
+        heads.append((body["url"], head | {"property": declared} if declared else head))
     concepts = (
         (b["url"], record)
         for b in resources["CodeSystem"]
@@ -190,7 +214,7 @@ def value_sets(resources: Mapping[str, list[Json]]) -> dict[str, bytes]:
     """The table of value sets."""
     records: list[Record] = []
     for body in resources["ValueSet"]:
-        record = picked(body, ("url", "version", "name", "immutable"))
+        record = picked(body, ("url", "version", "name", "status", "immutable"))
         if "compose" in body:
             parts = ((k, body["compose"][k]) for k in ("include", "exclude") if k in body["compose"])
             record["compose"] = {k: [compact_include(x) for x in v] for k, v in parts}
@@ -226,6 +250,35 @@ def expansions(resources: Mapping[str, list[Json]]) -> dict[str, bytes]:
     return {"expansions.tsv": write_groups(records)}
 
 
+def compact_mapping(body: Json) -> dict[str, Any]:
+    """A code of a concept map with its targets."""
+    record = picked(body, ("code",))
+    record["target"] = [
+        picked(target, TARGET_KEYS)
+        | {
+            name: [picked(d, DEPENDENCY_KEYS) for d in target[name]]
+            for name in ("dependsOn", "product")
+            if name in target
+        }
+        for target in body.get("target", ())
+    ]
+    return record
+
+
+def concept_maps(resources: Mapping[str, list[Json]]) -> dict[str, bytes]:
+    """The table of concept maps."""
+    records: list[Record] = []
+    for body in resources["ConceptMap"]:
+        record = picked(body, CONCEPT_MAP_KEYS)
+        record["group"] = [
+            picked(group, ("source", "sourceVersion", "target", "targetVersion", "unmapped"))
+            | {"element": [compact_mapping(element) for element in group["element"]]}
+            for group in body.get("group", ())
+        ]
+        records.append((body["url"], record))
+    return {"concept_maps.tsv": write_groups(records)}
+
+
 def search_parameters(resources: Mapping[str, list[Json]]) -> dict[str, bytes]:
     """The table of search parameters, `as` on lists read as ofType()."""
     records: list[Record] = []
@@ -258,6 +311,7 @@ TABLES: tuple[Callable[[Mapping[str, list[Json]]], dict[str, bytes]], ...] = (
     code_systems,
     value_sets,
     expansions,
+    concept_maps,
     search_parameters,
     compartments,
 )

@@ -4,25 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 PROPERTY_VALUES = ("valueCode", "valueString", "valueBoolean", "valueInteger", "valueDateTime", "valueDecimal")
 
 
+class Designation(NamedTuple):
+    """A further text for a concept; `use` is the system and code of what it is for."""
+
+    language: str | None
+    value: str
+    use: tuple[str | None, str] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Concept:
-    """One concept: its displays by language, the codes right above it and its properties."""
+    """One concept: its displays by language, the codes right above it and its properties.
+
+    `definition` is there for systems that were added; the compiled tables have no prose.
+    """
 
     code: str
     display: str | None = None
-    designations: tuple[tuple[str | None, str], ...] = ()
+    designations: tuple[Designation, ...] = ()
     parents: tuple[str, ...] = ()
     properties: tuple[tuple[str, Any], ...] = ()
+    definition: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CodeSystem:
-    """A code system; `content` tells whether its concepts are all there are (`complete`)."""
+    """A code system; `content` tells whether its concepts are all there are (`complete`).
+
+    `properties` gives the type of each property that it declares.
+    """
 
     url: str
     version: str | None
@@ -35,6 +50,9 @@ class CodeSystem:
     concepts: Mapping[str, Concept]
     filters: frozenset[str] = frozenset()
     folded: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+    status: str = "unknown"
+    properties: Mapping[str, str] = field(default_factory=dict)
 
     def concept(self, code: str) -> Concept | None:
         """The concept of a code; where case does not matter, any spelling finds it."""
@@ -53,6 +71,12 @@ def property_value(body: Mapping[str, Any]) -> Any:
     return body.get("valueCoding", {}).get("code")
 
 
+def designation_from(body: Mapping[str, Any]) -> Designation:
+    """Read a designation of a concept, in a code system or a value set."""
+    use = body.get("use", {})
+    return Designation(body.get("language"), body["value"], (use.get("system"), use["code"]) if "code" in use else None)
+
+
 def concept_from(body: Mapping[str, Any], parent: str | None) -> Concept:
     """Read one CodeSystem.concept below `parent`."""
     properties = tuple((p["code"], property_value(p)) for p in body.get("property", ()))
@@ -60,9 +84,10 @@ def concept_from(body: Mapping[str, Any], parent: str | None) -> Concept:
     return Concept(
         code=body["code"],
         display=body.get("display"),
-        designations=tuple((d.get("language"), d["value"]) for d in body.get("designation", ())),
+        designations=tuple(map(designation_from, body.get("designation", ()))),
         parents=(parent, *stated) if parent is not None else stated,
         properties=properties,
+        definition=body.get("definition"),
     )
 
 
@@ -81,6 +106,7 @@ def merged(first: Concept, second: Concept) -> Concept:
         first.designations + second.designations,
         first.parents + tuple(p for p in second.parents if p not in first.parents),
         first.properties,
+        first.definition or second.definition,
     )
 
 
@@ -103,4 +129,7 @@ def code_system_from(body: Mapping[str, Any]) -> CodeSystem:
         concepts=concepts,
         filters=frozenset(f["code"] for f in body.get("filter", ())),
         folded={} if sensitive else {code.casefold(): code for code in reversed(concepts)},
+        name=body.get("name"),
+        status=body.get("status", "unknown"),
+        properties={p["code"]: p["type"] for p in body.get("property", ())},
     )

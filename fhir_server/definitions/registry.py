@@ -10,6 +10,7 @@ from weakref import WeakSet
 import orjson
 
 from fhir_server.definitions.code_system import CodeSystem, code_system_from
+from fhir_server.definitions.concept_map import ConceptMap, concept_map_from
 from fhir_server.definitions.datatype import Type, types_of
 from fhir_server.definitions.search_parameter import (
     Compartment,
@@ -55,11 +56,13 @@ class Definitions:
         self._code_systems: Shelf[CodeSystem] = Shelf(under.get("CodeSystem"), *self._loading("code_systems"))
         self._value_sets: Shelf[ValueSet] = Shelf(under.get("ValueSet"), *self._loading("value_sets"))
         self._search: Shelf[SearchParameter] = Shelf(under.get("SearchParameter"), *self._loading("search_parameters"))
+        self._concept_maps: Shelf[ConceptMap] = Shelf(under.get("ConceptMap"), *self._loading("concept_maps"))
         self.shelves: dict[str, Shelf[Any]] = {
             "StructureDefinition": self._structures,
             "CodeSystem": self._code_systems,
             "ValueSet": self._value_sets,
             "SearchParameter": self._search,
+            "ConceptMap": self._concept_maps,
         }
 
     def _loading(self, table: str) -> tuple[Callable[[str], Any], Callable[[], Any]]:
@@ -71,6 +74,7 @@ class Definitions:
             "code_systems": lambda url: _read(code_system_from, tables.code_system(url)),
             "value_sets": lambda url: _read_line(value_set_from, tables.value_sets.get(url)),
             "search_parameters": lambda url: _read_line(search_parameter_from, tables.search_parameters.get(url)),
+            "concept_maps": lambda url: _read_line(concept_map_from, tables.concept_maps.get(url)),
         }
         return load[table], lambda: getattr(tables, table)
 
@@ -91,6 +95,19 @@ class Definitions:
             self._supplements.setdefault(record.supplements.partition("|")[0], []).append(record.url)
         if isinstance(record, Structure):
             self._learn(record)
+        self.grow()
+        return True
+
+    def remove(self, kind: str, url: str, version: str | None = None) -> bool:
+        """Forget a resource that was added to these definitions; False when it is not here.
+
+        What it hid of the definitions below can be found again. A type that it defined stays known by name.
+        """
+        if kind not in self.shelves or not self.shelves[kind].remove(url, version):
+            return False
+        for names in self._supplements.values() if kind == "CodeSystem" else ():
+            if url in names and not self._code_systems.has_own(url):
+                names.remove(url)
         self.grow()
         return True
 
@@ -195,6 +212,14 @@ class Definitions:
     def value_sets(self) -> Iterator[str]:
         """The canonicals of all value sets, without versions."""
         return self._value_sets.urls()
+
+    def concept_map(self, canonical: str) -> ConceptMap | None:
+        """The concept map of a canonical."""
+        return self._concept_maps.find(canonical)
+
+    def concept_maps(self) -> Iterator[str]:
+        """The canonicals of all concept maps, without versions."""
+        return self._concept_maps.urls()
 
     def search_parameter(self, canonical: str) -> SearchParameter | None:
         """The search parameter of a canonical."""
@@ -332,6 +357,7 @@ READERS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "CodeSystem": code_system_from,
     "ValueSet": value_set_from,
     "SearchParameter": search_parameter_from,
+    "ConceptMap": concept_map_from,
 }
 
 

@@ -57,6 +57,16 @@ class Shelf(Generic[Record]):
         others = [r for r in self._added.get(record.url, ()) if r.version != record.version]
         self._added[record.url] = sorted((*others, record), key=lambda r: version_order(r.version))
 
+    def remove(self, url: str, version: str | None) -> bool:
+        """Take a record off the shelf that was added here; what it hid can be found again."""
+        kept = [r for r in self._added.get(url, ()) if r.version != version]
+        found = len(kept) < len(self._added.get(url, ()))
+        if kept:
+            self._added[url] = kept
+        else:
+            self._added.pop(url, None)
+        return found
+
     def has_own(self, url: str) -> bool:
         """True when a record of the canonical was added here, not below."""
         return url in self._added

@@ -66,6 +66,11 @@ class Tables:
         return read_groups("expansions.tsv")
 
     @cached_property
+    def concept_maps(self) -> Groups:
+        """ConceptMaps by canonical."""
+        return read_groups("concept_maps.tsv")
+
+    @cached_property
     def search_parameters(self) -> Groups:
         """SearchParameters by canonical."""
         return read_groups("search_parameters.tsv")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fhir_server.definitions.code_system import Designation, designation_from
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -25,7 +27,7 @@ class Include:
 
     system: str | None
     version: str | None
-    concepts: Mapping[str, tuple[str | None, tuple[tuple[str | None, str], ...]]] | None
+    concepts: Mapping[str, tuple[str | None, tuple[Designation, ...]]] | None
     filters: tuple[Filter, ...]
     value_sets: tuple[str, ...]
 
@@ -41,6 +43,7 @@ class ValueSet:
     include: tuple[Include, ...]
     exclude: tuple[Include, ...]
     expansion: Mapping[tuple[str, str], str | None] | None = None
+    status: str = "unknown"
 
 
 def include_from(body: Mapping[str, Any]) -> Include:
@@ -54,7 +57,7 @@ def include_from(body: Mapping[str, Any]) -> Include:
         else {
             c["code"]: (
                 c.get("display"),
-                tuple((d.get("language"), d["value"]) for d in c.get("designation", ())),
+                tuple(map(designation_from, c.get("designation", ()))),
             )
             for c in concepts
         },
@@ -84,4 +87,5 @@ def value_set_from(body: Mapping[str, Any]) -> ValueSet:
         include=tuple(include_from(x) for x in compose.get("include", ())),
         exclude=tuple(include_from(x) for x in compose.get("exclude", ())),
         expansion=expansion_from(body["expansion"]) if "expansion" in body else None,
+        status=body.get("status", "unknown"),
     )

@@ -21,13 +21,13 @@ def valid_displays(
     """The displays and designations of a concept in these languages, the system's own first."""
     if concept.display is not None and in_language(code_system.language, languages):
         yield concept.display
-    yield from (value for language, value in concept.designations if in_language(language, languages))
+    yield from (d.value for d in concept.designations if in_language(d.language, languages))
     for supplement in supplements:
         added = supplement.concept(concept.code)
         if added is not None:
             if added.display is not None and in_language(supplement.language, languages):
                 yield added.display
-            yield from (value for language, value in added.designations if in_language(language, languages))
+            yield from (d.value for d in added.designations if in_language(d.language, languages))
 
 
 def judge_display(display: str | None, valid: Sequence[str]) -> tuple[bool | None, bool]:

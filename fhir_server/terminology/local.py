@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from fhir_server.definitions.code_system import CodeSystem, Concept
+from fhir_server.definitions.code_system import CodeSystem, Concept, Designation
+from fhir_server.definitions.concept_map import ConceptMap
 from fhir_server.definitions.registry import Definitions
 from fhir_server.definitions.value_set import Include, ValueSet
 from fhir_server.terminology.display import judge_display, valid_displays
 from fhir_server.terminology.extent import Extent, Open, Test, both, union, untold
 from fhir_server.terminology.hierarchy import Hierarchy
+from fhir_server.terminology.lookup import Lookup, looked_up
 from fhir_server.terminology.named_system import FORMS, FURTHER_CODES, JUDGES
 from fhir_server.terminology.protocol import NO_CODES, UNKNOWN, CodeCheck, Entry, Expansion, Membership
 from fhir_server.terminology.selection import select
+from fhir_server.terminology.translation import Match, Question, Translator
 
 DEEPEST_IMPORT = 50
 ROOM_FOR_EXPANSIONS = 128
@@ -111,6 +114,27 @@ class LocalTerminology:
         if first.code == second.code or first.code in self._hierarchy(code_system).ancestors(second.code):
             return True
         return False if code_system.content == "complete" else None
+
+    def lookup(self, system: str, code: str, languages: Sequence[str] = ()) -> Lookup | None:
+        """What is known of a code; None for a system or a code that is not known. `system` may end with a version."""
+        self._refresh()
+        url, _, version = system.partition("|")
+        code_system = self._code_system(url, version or None)
+        concept = code_system.concept(code) if code_system is not None else None
+        if code_system is not None and concept is not None:
+            supplements = self._definitions.supplements(code_system.url)
+            return looked_up(code_system, concept, supplements, self._hierarchy(code_system), languages)
+        if self.validate_code(system if code_system is None and version else url, code).found:
+            return Lookup(url, url if code_system is None else code_system.name or url, None, code, code)
+        return None
+
+    def translate(self, question: Question, maps: Sequence[ConceptMap] | None = None) -> tuple[Match, ...]:
+        """What a code is by these concept maps, or by all that are known."""
+        self._refresh()
+        find = self._definitions.concept_map
+        if maps is None:
+            maps = [known for known in map(find, self._definitions.concept_maps()) if known is not None]
+        return Translator(self.contains, find).translate(maps, question)
 
     def _refresh(self) -> None:
         if self._generation != self._definitions.generation:
@@ -293,7 +317,7 @@ class LocalTerminology:
             if part.system == system and part.concepts and code in part.concepts:
                 display, designations = part.concepts[code]
                 yield from () if display is None else (display,)
-                yield from (value for _, value in designations)
+                yield from (designation.value for designation in designations)
             for imported in part.value_sets:
                 yield from self._value_set_displays(imported, system, code, seen)
         shown = (definition.expansion or {}).get((system, code))
@@ -320,9 +344,7 @@ def check_named(system: str, code: str) -> CodeCheck:
     return UNKNOWN if form is None or form(code) else replace(UNKNOWN, well_formed=False)
 
 
-def entry(
-    system: str, concept: Concept, display: str | None, designations: tuple[tuple[str | None, str], ...]
-) -> Entry:
+def entry(system: str, concept: Concept, display: str | None, designations: tuple[Designation, ...]) -> Entry:
     """A concept as an expansion shows it; what the value set calls it comes first."""
     return Entry(
         system,

@@ -6,17 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from fhir_server.definitions.code_system import Designation
+from fhir_server.definitions.concept_map import ConceptMap
+from fhir_server.terminology.lookup import Lookup
+from fhir_server.terminology.translation import Match, Question
+
 NO_CODES: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One concept of an expansion; `designations` are pairs of language and text."""
+    """One concept of an expansion; `designations` are its further texts."""
 
     system: str
     code: str
     display: str | None = None
-    designations: tuple[tuple[str | None, str], ...] = ()
+    designations: tuple[Designation, ...] = ()
     abstract: bool = False
     inactive: bool = False
 
@@ -107,6 +112,12 @@ class Terminology(Protocol):
     def subsumes(self, system: str, general: str, special: str) -> bool | None:
         """True when `special` is `general` or below it in the hierarchy of the system."""
 
+    def lookup(self, system: str, code: str, languages: Sequence[str] = ()) -> Lookup | None:
+        """What is known of a code, its display in the first of these languages that has one; None when nothing is."""
+
+    def translate(self, question: Question, maps: Sequence[ConceptMap] | None = None) -> tuple[Match, ...]:
+        """What a code is by these concept maps, or by all that are known."""
+
 
 class NoTerminology:
     """A terminology that knows no code system and no value set."""
@@ -137,3 +148,11 @@ class NoTerminology:
     def subsumes(self, system: str, general: str, special: str) -> bool | None:
         """None: it cannot be told."""
         return None
+
+    def lookup(self, system: str, code: str, languages: Sequence[str] = ()) -> Lookup | None:
+        """None: nothing is known."""
+        return None
+
+    def translate(self, question: Question, maps: Sequence[ConceptMap] | None = None) -> tuple[Match, ...]:
+        """No match."""
+        return ()

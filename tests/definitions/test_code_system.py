@@ -1,4 +1,4 @@
-from fhir_server.definitions.code_system import code_system_from
+from fhir_server.definitions.code_system import Designation, code_system_from
 
 
 def test_concepts_know_what_is_right_above_them():
@@ -21,7 +21,7 @@ def test_properties_and_designations_are_plain_values():
         "property": [{"code": "p", "valueDecimal": 1.5}, {"code": "q", "valueCoding": {"code": "z"}}],
     }
     read = code_system_from({"url": "u", "concept": [concept]}).concepts["a"]
-    assert read.designations == (("vi", "á"), (None, "x"))
+    assert read.designations == (Designation("vi", "á"), Designation(None, "x"))
     assert read.properties == (("p", 1.5), ("q", "z"))
 
 

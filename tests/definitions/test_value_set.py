@@ -1,3 +1,4 @@
+from fhir_server.definitions.code_system import Designation
 from fhir_server.definitions.value_set import Filter, Include, value_set_from
 
 
@@ -13,7 +14,7 @@ def test_includes_and_excludes_are_read():
     }}  # fmt: skip
     read = value_set_from(body)
     assert read.include == (
-        Include("s", None, {"a": ("A", (("vi", "á"),))}, (), ()),
+        Include("s", None, {"a": ("A", (Designation("vi", "á"),))}, (), ()),
         Include("t", "1", None, (Filter("p", "=", "v"),), ()),
     )
     assert read.exclude == (Include(None, None, None, (), ("v",)),)

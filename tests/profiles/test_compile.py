@@ -38,7 +38,14 @@ def test_records_are_sorted_by_key(tables):
 
 @pytest.mark.shared
 def test_no_prose_is_carried_over(tables):
-    for name in ("structures.tsv", "elements.tsv", "invariants.tsv", "value_sets.tsv", "search_parameters.tsv"):
+    for name in (
+        "structures.tsv",
+        "elements.tsv",
+        "invariants.tsv",
+        "value_sets.tsv",
+        "concept_maps.tsv",
+        "search_parameters.tsv",
+    ):
         for line in tables[name].splitlines():
             assert not json.loads(line.partition(b"\t")[2]).keys() & set(PROSE)
 
@@ -67,6 +74,6 @@ def test_check_says_what_is_not_fresh(tables, r4_core, capsys):
 
 def test_the_tables_are_where_the_definitions_read_them():
     assert {file.name for file in FOLDER.iterdir()} == {
-        "code_systems.tsv", "compartments.tsv", "concepts.tsv", "elements.tsv", "expansions.tsv", "invariants.tsv",
-        "search_parameters.tsv", "structures.tsv", "value_sets.tsv",
+        "code_systems.tsv", "compartments.tsv", "concept_maps.tsv", "concepts.tsv", "elements.tsv", "expansions.tsv",
+        "invariants.tsv", "search_parameters.tsv", "structures.tsv", "value_sets.tsv",
     }  # fmt: skip

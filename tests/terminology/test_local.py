@@ -1,3 +1,4 @@
+from fhir_server.definitions.code_system import Designation
 from fhir_server.definitions.registry import Definitions, r4
 from fhir_server.terminology.local import LocalTerminology
 from tests.terminology.terminologies import (
@@ -163,7 +164,7 @@ def test_an_expansion_keeps_the_order_of_the_definition_and_its_displays():
     known = terminology(COLOURS, value_set("v", listed))
     entries = expanded(known, "v").entries
     assert [(e.code, e.display) for e in entries] == [("blue", "xanh"), ("red", "RED")]
-    assert entries[0].designations == (("en", "blue one"),)
+    assert entries[0].designations == (Designation("en", "blue one"),)
 
 
 def test_new_definitions_are_seen_at_once():
