@@ -25,9 +25,11 @@ from fhir_server.validation.reference_target import ReferenceTargets
 from fhir_server.validation.resource_rule import meta_rule
 from fhir_server.validation.run import Check, Fault, Json, Resolver, Rule, Run
 from fhir_server.validation.structure import MemberCheck, StructureChecks
+from fhir_server.validation.structure_definition import slicing_rule
 from fhir_server.validation.type_profile import member_profile_check
 from fhir_server.validation.uri import Uris
 from fhir_server.validation.vital_signs import vital_signs_rule
+from fhir_server.validation.white_space import code_check, text_check
 
 Depth = Literal["write", "full"]
 SEVERITIES = {"write": frozenset({"error"}), "full": frozenset({"error", "warning"})}
@@ -70,10 +72,14 @@ class DepthChecks:
         """Add what only full depth says."""
         if self._uris is not None:
             wraps.update((name, [self._uris.check]) for name in URI_TYPES)
+        wraps["code"] = [code_check]
+        wraps["string"].append(text_check)
+        wraps["markdown"] = [text_check]
         wraps["Reference"] = [ReferenceTargets(definitions).check]
         rules["Identifier"] = [identifier_rule]
         rules["Attachment"] = [attachment_rule]
         rules["Bundle"].append(bundle_rule(definitions))
+        rules["StructureDefinition"].append(slicing_rule)
         rules["Observation"].append(vital_signs_rule(self.profiles))
 
     def refresh(self) -> None:
