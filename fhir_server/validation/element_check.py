@@ -18,6 +18,8 @@ from fhir_server.validation.slicing import ItemCheck, fault_at
 from fhir_server.validation.value_bound import bound_check
 from fhir_server.validation.value_pattern import difference, is_same, is_within
 
+# R4 binds component.value[x] of a vital sign, whatever its type, to units that not even its own panels keep to.
+MISTAKEN = frozenset({"http://hl7.org/fhir/ValueSet/ucum-vitals-common"})
 WEAKER = frozenset({"required", "extensible", "preferred"})
 
 
@@ -106,7 +108,7 @@ class ElementChecks:
         return check
 
     def _binding(self, binding: Binding, profile: str) -> ItemCheck | None:
-        if binding.strength not in self._strengths:
+        if binding.strength not in self._strengths or binding.value_set.partition("|")[0] in MISTAKEN:
             return None
         by_type: dict[str, Callable[[Any, Any, Run], int]] = {}
 
