@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from fhir_server.validation.primitive import kind_of, shown
 from fhir_server.validation.run import Check, Json, Run
+
+LINK = re.compile(r"""["'](#[^"'<>]+)["']""")
 
 
 def resource_check(resource_types: Collection[str], check_of: Callable[[str], Check]) -> Check:
@@ -87,11 +90,36 @@ def contained_rules(value: Json, run: Run) -> None:
 
 
 def contained_reference_rule(value: Json, run: Run, *, refers_to_container: bool) -> Callable[[], None]:
-    """dom-3, to be looked at when the container has been walked: something must tie the resource to its container."""
-    fragments = run.fragments
+    """dom-3, to be looked at when the container has been walked: something must tie the resource to its container.
+
+    A link or an image in a narrative ties it as well.
+    """
+    fragments, container = run.fragments, run.resource
 
     def rule() -> None:
-        if not refers_to_container and f"#{value.get('id')}" not in fragments:
-            run.error(value, None, "invariant", f"Nothing refers to the contained resource #{value.get('id')} (dom-3).")
+        name = f"#{value.get('id')}"
+        if not refers_to_container and name not in fragments and name not in linked_fragments(container, run):
+            run.error(value, None, "invariant", f"Nothing refers to the contained resource {name} (dom-3).")
 
     return rule
+
+
+def linked_fragments(container: Json, run: Run) -> set[str]:
+    """The fragments that the narratives in a resource link to, read once."""
+    key = "links", id(container)
+    if key not in run.memo:
+        run.memo[key] = {link for div in divs_in(container) for link in LINK.findall(div)}
+    return run.memo[key]  # type: ignore[no-any-return]
+
+
+def divs_in(value: Any) -> Iterator[str]:
+    """The texts of all narratives in a value."""
+    if value.__class__ is list:
+        for item in value:
+            yield from divs_in(item)
+    elif value.__class__ is dict:
+        div = value.get("div")
+        if div.__class__ is str:
+            yield div
+        for inner in value.values():
+            yield from divs_in(inner)
