@@ -8,10 +8,7 @@ import re
 from collections.abc import Mapping
 from xml.parsers import expat
 
-NAMESPACE = "http://www.w3.org/1999/xhtml"
-SEPARATOR = "}"
-PREFIX = NAMESPACE + SEPARATOR
-XML = "http://www.w3.org/XML/1998/namespace" + SEPARATOR
+from fhir_server.xhtml import PREFIX, VALUED, XML_PREFIX, NotXhtml, Reader, check_root, has_content, local
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 INLINE = frozenset("a b em i strong small big sub sup code tt dfn q var abbr acronym cite bdo kbd samp".split())
@@ -47,7 +44,6 @@ CHILDREN: Mapping[str, frozenset[str]] = {
     "dl": frozenset({"dd", "dt"}),
     "map": frozenset({"area"}),
 }
-WORDLESS = frozenset(CHILDREN) | EMPTY
 ATTRIBUTES = frozenset(
     "title style class id lang dir accesskey tabindex span width align valign char charoff abbr axis headers scope"
     " rowspan colspan".split()
@@ -64,104 +60,119 @@ OWN_ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "td": frozenset({"nowrap"}),
 }
 NO_ATTRIBUTES: frozenset[str] = frozenset()
+LINKS = {f"{PREFIX}a": "href", f"{PREFIX}img": "src"}
 URL_CHARACTERS = re.compile(r"[\w;?:@&=+$.,/%\-~#\[\]!'()*|]*").fullmatch
 MEDIA_TYPE = re.compile(r"\s*[\w.+*-]+/[\w.+*-]+(\s*;.*)?").fullmatch
 SCHEME = re.compile(r"([a-z][a-z0-9_\[\]]*):[^ ]+", re.ASCII).fullmatch
 LITERAL_SCHEMES = frozenset({"urn", "cid"})
-ROOM_FOR_TAGS = 4096
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+# Words right after a tag that opens a list or table, or closes a part of one, or within an element that holds nothing.
+STRAY_WORDS = re.compile(
+    r"<(?:table|tr|tbody|thead|tfoot|ul|ol|dl|map)(?:\s[^>]*)?(?<!/)>\s*[^<\s]"
+    r"|</(?:tr|td|th|li|tbody|thead|tfoot|dd|dt|caption|colgroup)>\s*[^<\s]"
+    r"|<(?:br|img|hr|area)(?:\s[^>]*)?(?<!/)>[^<]"
+).search
+ROOM_FOR_PLACES = 4096
 MOST_PROBLEMS = 10
+START = 0
 
-SOUND: set[tuple[str, ...]] = set()
-"""Tags found right where they stood: the parent's name, the tag's, its attributes'."""
-
-
-def structure_problems(div: str) -> list[str]:
-    """What is wrong with the structure of a narrative that is well-formed."""
-    reader = Reader()
-    reader.parser.Parse(div, True)  # noqa: FBT003 the parser takes it by position only
-    return reader.found[:MOST_PROBLEMS]
+PLACES: dict[tuple[object, ...], int] = {}
+"""Tags found right where they stood: the number of the place around, the tag and its attributes, to its own number."""
+PATHS: list[tuple[str, ...]] = [()]
+"""The names of the elements around each place, the place's own last."""
 
 
-class Reader:
-    """Follows the tags of one narrative."""
+class StrictReader(Reader):
+    """Follows the tags of one narrative; places and tags met before cost a look-up each."""
 
     def __init__(self) -> None:
-        self.found: list[str] = []
-        self.path = [""]
-        self.parser = expat.ParserCreate(namespace_separator=SEPARATOR)
-        self.parser.ordered_attributes = True
-        self.parser.buffer_text = True
-        self.parser.StartElementHandler = self.start
+        super().__init__()
+        self.wrong: list[str] = []
+        self.places = [START]
         self.parser.EndElementHandler = self.end
-        self.parser.CharacterDataHandler = self.text
+
+    def is_sound(self, div: str) -> bool:
+        """True when there is nothing wrong with a narrative; `wrong` then says what is, if it is but the structure."""
+        try:
+            self.parser.Parse(div, True)  # noqa: FBT003 the parser takes it by position only
+        except (NotXhtml, expat.ExpatError, ValueError):
+            return False
+        if STRAY_WORDS(COMMENT.sub("", div) if "<!--" in div else div):
+            self.wrong.append("Text stands where only elements may.")
+        return not self.found and not self.wrong and has_content(div)
 
     def start(self, name: str, attributes: list[str]) -> None:
         """Judge a tag by where it stands and what it carries."""
-        path = self.path
-        tag = (path[-1], name, *attributes[::2]) if attributes else (path[-1], name)
-        if tag not in SOUND:
-            self.judge(tag)
-        short = name[len(PREFIX) :]
-        if short in BLOCKS or short in BLOCKS_OF_P or short in INLINE:
-            self.judge_place(short)
-        if attributes and short in ("a", "img"):
-            self.judge_links(short, attributes)
-        path.append(short)
+        places = self.places
+        key = (places[-1], name, *attributes[::2]) if attributes else (places[-1], name)
+        place = PLACES.get(key)
+        places.append(self.judge_tag(key, name, attributes) if place is None else place)
+        if attributes:
+            for at in range(0, len(attributes), 2):
+                if attributes[at] in VALUED:
+                    self.judge_value(attributes[at], attributes[at + 1])
+            if name in LINKS:
+                self.judge_link(LINKS[name], attributes)
 
     def end(self, name: str) -> None:
         """Leave a tag."""
-        self.path.pop()
+        self.places.pop()
 
-    def text(self, data: str) -> None:
-        """Judge text by where it stands."""
-        parent = self.path[-1]
-        if parent in WORDLESS and (parent in EMPTY or not data.isspace()):
-            self.found.append(f"<{parent}> may not hold text.")
+    def judge_tag(self, key: tuple[object, ...], name: str, attributes: list[str]) -> int:
+        """Judge a tag that was not met here before, and give its place a number; remember it when it is right."""
+        path = PATHS[self.places[-1]]
+        if not path:
+            check_root(name)
+        short = local(name)
+        found = [*tag_problems(name, short, attributes), *place_problems(short, path)]
+        self.wrong += found
+        if len(PATHS) >= ROOM_FOR_PLACES and len(self.places) == 1:
+            PLACES.clear()
+            del PATHS[1:]
+        PATHS.append((*path, short))
+        if not found:
+            PLACES[key] = len(PATHS) - 1
+        return len(PATHS) - 1
 
-    def judge(self, tag: tuple[str, ...]) -> None:
-        """Judge the names in a tag and its parent, and remember them when they are right."""
-        before = len(self.found)
-        parent, name = tag[0], tag[1].removeprefix(PREFIX)
-        if not tag[1].startswith(PREFIX) or name not in ELEMENTS:
-            self.found.append(f"<{name.rpartition(SEPARATOR)[2]}> is not among the elements that a narrative may have.")
-        own = OWN_ATTRIBUTES.get(name, NO_ATTRIBUTES)
-        for attribute in tag[2:]:
-            if attribute not in ATTRIBUTES and attribute not in own and not attribute.startswith(XML):
-                self.found.append(f"<{name}> may not have the attribute {attribute.rpartition(SEPARATOR)[2]}.")
-        self.judge_parent(parent, name)
-        if len(self.found) == before:
-            if len(SOUND) >= ROOM_FOR_TAGS:
-                SOUND.clear()
-            SOUND.add(tag)
-
-    def judge_parent(self, parent: str, name: str) -> None:
-        """Judge an element by the one that it stands in."""
-        if not parent:
-            return
-        parents, children = PARENTS.get(name), CHILDREN.get(parent)
-        if (parents is not None and parent not in parents) or (children is not None and name not in children):
-            self.found.append(f"<{name}> may not stand in <{parent}>.")
-        elif parent in EMPTY:
-            self.found.append(f"<{parent}> may not hold anything.")
-
-    def judge_place(self, name: str) -> None:
-        """Judge an element by all that are around it."""
-        path = self.path
-        if name in BLOCKS and not TEXTUAL.isdisjoint(path):
-            self.found.append(f"<{name}> may not stand in text.")
-        elif name in BLOCKS_OF_P and "p" in path:
-            self.found.append(f"<{name}> may not stand in <p>.")
-        elif name in INLINE and name in path:
-            self.found.append(f"<{name}> may not stand in <{name}>.")
-
-    def judge_links(self, name: str, attributes: list[str]) -> None:
+    def judge_link(self, wanted: str, attributes: list[str]) -> None:
         """Judge the address of a link or an image."""
-        wanted = "href" if name == "a" else "src"
         for at in range(0, len(attributes), 2):
             if attributes[at] == wanted:
-                problem = url_problem(attributes[at + 1]) or (link_problem(attributes[at + 1]) if name == "a" else None)
+                url = attributes[at + 1]
+                problem = url_problem(url) or (link_problem(url) if wanted == "href" else None)
                 if problem is not None:
-                    self.found.append(problem)
+                    self.wrong.append(problem)
+
+
+def tag_problems(name: str, short: str, attributes: list[str]) -> list[str]:
+    """What is wrong with the names in a tag."""
+    found = []
+    if not name.startswith(PREFIX) or short not in ELEMENTS:
+        found.append(f"<{short}> is not among the elements that a narrative may have.")
+    own = OWN_ATTRIBUTES.get(short, NO_ATTRIBUTES)
+    found.extend(
+        f"<{short}> may not have the attribute {local(attribute)}."
+        for attribute in attributes[::2]
+        if attribute not in ATTRIBUTES and attribute not in own and not attribute.startswith(XML_PREFIX)
+    )
+    return found
+
+
+def place_problems(name: str, path: tuple[str, ...]) -> list[str]:
+    """What is wrong with where an element stands."""
+    if not path:
+        return []
+    parent = path[-1]
+    parents, children = PARENTS.get(name), CHILDREN.get(parent)
+    if (parents is not None and parent not in parents) or (children is not None and name not in children):
+        return [f"<{name}> may not stand in <{parent}>."]
+    if parent in EMPTY:
+        return [f"<{parent}> may not hold anything."]
+    if name in BLOCKS and not TEXTUAL.isdisjoint(path):
+        return [f"<{name}> may not stand in text."]
+    if name in BLOCKS_OF_P and "p" in path:
+        return [f"<{name}> may not stand in <p>."]
+    return [f"<{name}> may not stand in <{name}>."] if name in INLINE and name in path else []
 
 
 def url_problem(url: str) -> str | None:
