@@ -8,7 +8,7 @@ from fhir_server import xhtml
 from fhir_server.definitions.datatype import Member
 from fhir_server.definitions.structure import TYPE_URL
 from fhir_server.validation.run import Check, Fault, Json, Run
-from fhir_server.validation.xhtml_structure import MOST_PROBLEMS, StrictReader
+from fhir_server.validation.xhtml_structure import is_sound, structure_problems
 
 NARRATIVE = TYPE_URL + "Narrative"
 
@@ -35,13 +35,12 @@ def strict_narrative_check(kind: str, member: Member, one: Check) -> Check:
     def check(value: Any, holder: Json, run: Run) -> int:
         if value.__class__ is not str or not value:
             return one(value, holder, run)
-        reader = StrictReader()
-        if reader.is_sound(value):
+        if is_sound(value):
             return 0
         before = len(run.faults)
         safe(value, holder, run)
         if len(run.faults) == before:
-            for text in reader.wrong[:MOST_PROBLEMS]:
+            for text in structure_problems(value):
                 run.report(Fault(holder, member.key, None, "error", "structure", text, None, None, "full"))
         return 0
 

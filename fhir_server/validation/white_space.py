@@ -9,12 +9,15 @@ from fhir_server.definitions.datatype import Member
 from fhir_server.validation.primitive import shown
 from fhir_server.validation.run import Check, Fault, Json, Run
 
+SHORT = 1000
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f]").search
 
 
 def code_check(kind: str, member: Member, one: Check) -> Check:
     """The check of a code: no white space of any alphabet at its ends, and none but single spaces within."""
-    key = member.key
+    binding, key = member.element.binding, member.key
+    if binding is not None and binding.strength == "required":
+        return one
 
     def check(value: Any, holder: Json, run: Run) -> int:
         count = one(value, holder, run)
@@ -34,8 +37,11 @@ def is_tight(code: str) -> bool:
 def text_check(kind: str, member: Member, one: Check) -> Check:
     """The check of text: what nobody can see in it is a warning."""
     key = member.key
+    plain = is_plain(member)
 
     def check(value: Any, holder: Json, run: Run) -> int:
+        if plain and value.__class__ is str and value.isprintable() and 0 < len(value) < SHORT and value[0] != " ":
+            return 0
         count = one(value, holder, run)
         if value.__class__ is str and (not value.isprintable() or value[:1] == " "):
             if value.isspace():
@@ -45,6 +51,11 @@ def text_check(kind: str, member: Member, one: Check) -> Check:
         return count
 
     return check
+
+
+def is_plain(member: Member) -> bool:
+    """True for a member of which nothing is asked but to be text."""
+    return member.element.binding is None and all(c.key == "ele-1" for c in member.constraints)
 
 
 def warn(holder: Json, key: str, text: str, run: Run) -> None:

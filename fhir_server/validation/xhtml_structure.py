@@ -72,6 +72,9 @@ STRAY_WORDS = re.compile(
     r"|</(?:tr|td|th|li|tbody|thead|tfoot|dd|dt|caption|colgroup)>\s*[^<\s]"
     r"|<(?:br|img|hr|area)(?:\s[^>]*)?(?<!/)>[^<]"
 ).search
+TAGS = re.compile(r"<[^>]*>").findall
+ROOM_FOR_TEMPLATES = 512
+LONGEST_TEMPLATE = 8192
 ROOM_FOR_PLACES = 4096
 MOST_PROBLEMS = 10
 START = 0
@@ -80,6 +83,45 @@ PLACES: dict[tuple[object, ...], int] = {}
 """Tags found right where they stood: the number of the place around, the tag and its attributes, to its own number."""
 PATHS: list[tuple[str, ...]] = [()]
 """The names of the elements around each place, the place's own last."""
+TEMPLATES: set[str] = set()
+"""All tags of narratives found right, each with its attributes: what programs write differs in the words alone."""
+
+
+def is_sound(div: str) -> bool:
+    """True when there is nothing wrong with a narrative."""
+    return StrictReader().is_sound(div) if (template := template_of(div)) is None else follows(template, div)
+
+
+def template_of(div: str) -> str | None:
+    """The tags of a narrative; None where `>` stands for itself somewhere, so that they cannot be told by it."""
+    tags = TAGS(div)
+    if len(tags) != div.count(">") or "<!" in div:
+        return None
+    template = "".join(tags)
+    return template if len(template) <= LONGEST_TEMPLATE else None
+
+
+def follows(template: str, div: str) -> bool:
+    """True when a narrative with these tags is right; the tags are remembered then."""
+    if template not in TEMPLATES:
+        if not StrictReader().is_sound(div):
+            return False
+        if len(TEMPLATES) >= ROOM_FOR_TEMPLATES:
+            TEMPLATES.clear()
+        TEMPLATES.add(template)
+        return True
+    try:
+        expat.ParserCreate().Parse(div, True)  # noqa: FBT003 the parser takes it by position only
+    except (expat.ExpatError, ValueError):
+        return False
+    return STRAY_WORDS(div) is None and has_content(div)
+
+
+def structure_problems(div: str) -> list[str]:
+    """What is wrong with the structure of a narrative that is well-formed and harmless."""
+    reader = StrictReader()
+    reader.is_sound(div)
+    return reader.wrong[:MOST_PROBLEMS]
 
 
 class StrictReader(Reader):
