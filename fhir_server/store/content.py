@@ -1,0 +1,24 @@
+"""A resource as sent, parted where the store writes its version into meta (FHIR R4, 2.26.3.7 meta)."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from fhir_server.resource.splicing import stamp
+from fhir_server.store.protocol import Content
+
+# What a client cannot guess cannot stand in its resource by intent.
+_MARK = secrets.token_hex(16)
+_MEMBERS = f'"versionId":"{_MARK}","lastUpdated":"{_MARK}"'.encode()
+
+
+def content(raw: bytes, body: dict[str, Any], resource_id: str) -> Content:
+    """The JSON of a resource with this id, ready for any version; `raw` is what `parse` has read as `body`."""
+    before, _, after = stamp(raw, body, resource_id, _MARK, _MARK).partition(_MEMBERS)
+    return Content(before, after)
+
+
+def stamped(parts: Content, version: int, instant: str) -> bytes:
+    """The JSON of one version."""
+    return b'%b"versionId":"%d","lastUpdated":"%b"%b' % (parts.before, version, instant.encode(), parts.after)

@@ -1,0 +1,152 @@
+"""Connections to the database file: how they are opened, its tables, and the steps from older schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+Connection = apsw.Connection
+Interrupted = apsw.InterruptError
+Value = int | float | str | bytes | None
+
+PAGES_BETWEEN_CHECKPOINTS = 4000
+CACHE_MEBIBYTES = 32
+BUSY_MILLISECONDS = 10_000
+
+TABLES = """
+CREATE TABLE version(
+  vid INTEGER PRIMARY KEY,
+  rid INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  type INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  method INTEGER NOT NULL,
+  earlier INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  rows BLOB,
+  body BLOB);
+CREATE INDEX version_by_type ON version(type);
+CREATE UNIQUE INDEX version_by_number ON version(rid, version) WHERE version > 1;
+CREATE TABLE resource(
+  rid INTEGER PRIMARY KEY,
+  vid INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  type INTEGER NOT NULL,
+  deleted INTEGER NOT NULL,
+  id TEXT NOT NULL);
+CREATE UNIQUE INDEX resource_by_id ON resource(type, id);
+CREATE TABLE sought(p, v, x, r, y, n, PRIMARY KEY(p, v, x, r, y, n)) WITHOUT ROWID;
+CREATE TABLE held(r, p, v, x, y, n, PRIMARY KEY(r, p, v, x, y, n)) WITHOUT ROWID;
+CREATE TABLE name(number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE parameter(number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, type TEXT NOT NULL);
+CREATE TABLE used(number INTEGER PRIMARY KEY);
+CREATE TABLE kept(type INTEGER PRIMARY KEY, resources INTEGER NOT NULL);
+CREATE TABLE merging(
+  one INTEGER PRIMARY KEY CHECK(one = 1),
+  merged INTEGER NOT NULL,
+  closed INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  progress BLOB);
+INSERT INTO merging VALUES(1, 0, 0, 0, NULL);
+"""
+"""
+`version` holds every version, `vid` being its place; `rows` are its index rows as JSON, `earlier` the vid before (or 0).
+`resource` holds the current vid of each. `sought` and `held` hold the index rows of all resources as they were at commit
+place `merged`, sorted by value and by resource; what came later is in the tail of each process. `kept` counts.
+"""
+
+SCHEMA = 1
+STEPS: dict[int, Callable[[Connection], None]] = {}
+"""What brings a file from the schema of that number to the next."""
+
+
+class UnknownSchema(Exception):
+    """The file was written by a newer release."""
+
+
+def connect(path: Path | str) -> Connection:
+    """A connection with the settings that durability and speed ask for."""
+    connection = apsw.Connection(str(path), statementcachesize=1000)
+    connection.set_busy_timeout(BUSY_MILLISECONDS)
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        f"cache_size=-{CACHE_MEBIBYTES * 1024}",
+        f"wal_autocheckpoint={PAGES_BETWEEN_CHECKPOINTS}",
+        "temp_store=MEMORY",
+    ):
+        rows(connection, f"PRAGMA {pragma}")
+    return connection
+
+
+def establish(connection: Connection) -> None:
+    """Make the tables in an empty file, or bring an older file to this schema; call it in the turn of a writer."""
+    found = value(connection, "PRAGMA user_version")
+    if found > SCHEMA:
+        raise UnknownSchema(f"the file has schema {found}, this release knows up to {SCHEMA}: use a newer release")
+    if found == SCHEMA:
+        return
+    with transaction(connection):
+        if found == 0:
+            script(connection, TABLES)
+        else:
+            for step in range(found, SCHEMA):
+                STEPS[step](connection)
+        connection.execute(f"PRAGMA user_version={SCHEMA}")
+
+
+class transaction:  # noqa: N801 -- it is used as a word of the language: with transaction(...)
+    """A write transaction that is rolled back by an exception."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def __enter__(self) -> Connection:
+        self.connection.execute("BEGIN IMMEDIATE")
+        return self.connection
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.connection.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+def script(connection: Connection, text: str) -> None:
+    """Execute every statement of a text."""
+    for _ in connection.execute(text):
+        pass
+
+
+def rows(connection: Connection, statement: str, values: Sequence[Value] = ()) -> list[Any]:
+    """All rows of a statement."""
+    return connection.execute(statement, values).fetchall()
+
+
+def row(connection: Connection, statement: str, values: Sequence[Value] = ()) -> Any:
+    """The first row of a statement, or None."""
+    return connection.execute(statement, values).fetchone()
+
+
+def value(connection: Connection, statement: str, values: Sequence[Value] = ()) -> Any:
+    """The first column of the first row; None when there is no row."""
+    found = connection.execute(statement, values).fetchone()
+    return None if found is None else found[0]
+
+
+def many(connection: Connection, statement: str, values: Iterable[Sequence[Value]]) -> None:
+    """Execute a statement once for each sequence of values."""
+    connection.executemany(statement, values)
+
+
+def copy(source: Connection, target: Path) -> None:
+    """Copy a database while others use it."""
+    with apsw.Connection(str(target)) as destination, destination.backup("main", source, "main") as backup:
+        while not backup.done:
+            backup.step(1000)
+    destination.close()
+
+
+def stream(connection: Connection, statement: str, values: Sequence[Value] = ()) -> Iterator[Any]:
+    """The rows of a statement one by one."""
+    return iter(connection.execute(statement, values))

@@ -1,0 +1,109 @@
+"""Index rows merged from the tail into the sorted tables, a share with every group commit.
+
+Written at once, each row of a resource would dirty a page of its own. Instead the rows of many thousand versions are
+merged in sorted order, so that neighbours share a page; until then searches find them in the tail. A merge covers the log
+up to a commit that is fixed when it starts (`closed`); the resources that changed there are answered by the tail until it
+is complete, so that a half-made merge is never seen. Its progress is committed with its work: whichever process writes
+next goes on with it, after a crash too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+import orjson
+
+from fhir_server.store.sqlite.connection import Connection, many, row, rows, value
+from fhir_server.store.sqlite.tail import LIVING, Segment, Tail
+
+BY_RESOURCE = 1
+BY_VALUE = 2
+ROWS_PER_CHANGE = 50
+"""How many rows a change pays for: twice what a usual resource brings, so that merges end before the next is due."""
+
+INSERT_HELD = "INSERT OR IGNORE INTO held VALUES(?,?,?,?,?,?)"
+DELETE_HELD = "DELETE FROM held WHERE r=? AND p=? AND v=? AND x=? AND y=? AND n=?"
+INSERT_SOUGHT = "INSERT OR IGNORE INTO sought VALUES(?,?,?,?,?,?)"
+DELETE_SOUGHT = "DELETE FROM sought WHERE p=? AND v=? AND x=? AND r=? AND y=? AND n=?"
+
+
+class Merge:
+    """The share of merging that falls to this process, done in its turn: read from its tail, written in its transaction."""
+
+    def __init__(self, writer: Connection, tail: Tail, reader: Connection, most_waiting: int) -> None:
+        self._writer = writer
+        self._tail = tail
+        self._reader = reader
+        self._most_waiting = most_waiting
+
+    def share(self, changes: int) -> None:
+        """Merge about as many rows as so many changes pay for; the tail knows everything that is committed."""
+        merged, closed, progress = row(self._writer, "SELECT merged, closed, progress FROM merging")
+        if closed == merged:
+            if self._tail.waiting >= self._most_waiting:
+                self._advance(merged, self._tail.last, [BY_RESOURCE, 0])
+            return
+        segment = self._tail.closed(closed)
+        if segment is None:
+            return
+        budget = changes * ROWS_PER_CHANGE
+        step = orjson.loads(progress)
+        while budget > 0 and step:
+            work = self._by_resource if step[0] == BY_RESOURCE else self._by_value
+            done, step = work(segment, step[1], budget)
+            budget -= done
+        if step:
+            self._advance(merged, closed, step)
+        else:
+            self._advance(closed, closed, None)
+
+    def _advance(self, merged: int, closed: int, step: Sequence[Any] | None) -> None:
+        statement = "UPDATE merging SET merged=?, closed=?, progress=?"
+        self._writer.execute(statement, (merged, closed, None if step is None else orjson.dumps(step)))
+
+    def _by_resource(self, segment: Segment, after: int, budget: int) -> tuple[int, list[Any]]:
+        """Bring the rows of the next resources to their last state in the segment."""
+        next_resources = f"SELECT DISTINCT rid FROM {segment.life} WHERE rid>? ORDER BY rid LIMIT ?"
+        last = value(self._reader, f"SELECT max(rid) FROM ({next_resources})", (after, budget // 20 + 1))
+        if last is None:
+            return 1, [BY_VALUE, None]
+        states = (
+            f"FROM {segment.life} l CROSS JOIN {segment.held} h WHERE h.r=l.rid AND h.w=l.vid AND l.rid>? AND l.rid<=?"
+        )
+        columns = "h.r, h.p, h.v, h.x, h.y, h.n"
+        before = rows(self._reader, f"SELECT {columns} {states} AND l.vid<=?", (after, last, segment.start))
+        final = rows(self._reader, f"SELECT {columns} {states} AND l.died=?", (after, last, LIVING))
+        if before:
+            gone, kept = set(before), set(final)
+            many(self._writer, DELETE_HELD, gone - kept)
+            final = [r for r in final if r not in gone]
+        many(self._writer, INSERT_HELD, final)
+        return len(before) + len(final) + 1, [BY_RESOURCE, last]
+
+    def _by_value(self, segment: Segment, after: Sequence[Any] | None, budget: int) -> tuple[int, list[Any] | None]:
+        """Bring the next rows in the order of values to what they are in the segment's last state."""
+        columns = "d.p, d.v, d.x, d.r, d.w, d.y, d.n"
+        state = "CASE WHEN l.died=? THEN 1 WHEN l.vid<=? THEN -1 ELSE 0 END"
+        beyond = "" if after is None else f" AND ({columns})>(?,?,?,?,?,?,?)"
+        found = rows(
+            self._reader,
+            f"SELECT {columns}, {state} FROM {segment.held} d INDEXED BY sought_{segment.slot}"
+            f" CROSS JOIN {segment.life} l WHERE l.rid=d.r AND l.vid=d.w{beyond} ORDER BY {columns} LIMIT ?",
+            (LIVING, segment.start, *(after or ()), budget),
+        )
+        if not found:
+            return 1, None
+        gone, come = [], []
+        for key, states in groupby(found, key=itemgetter(0, 1, 2, 3, 5, 6)):
+            change = sum(state[-1] for state in states)
+            if change < 0:
+                gone.append(key)
+            elif change > 0:
+                come.append(key)
+        # What leaves goes first: the two states of a row may have come in two slices, the earlier one before.
+        many(self._writer, DELETE_SOUGHT, gone)
+        many(self._writer, INSERT_SOUGHT, come)
+        return len(found), [BY_VALUE, list(found[-1][:-1])]

@@ -1,0 +1,152 @@
+"""Numbers for names: parameters and types, and the systems, units and types that index rows hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fhir_server.search.row import FACETS, NAMES, Row
+from fhir_server.store.protocol import Numbered
+from fhir_server.store.sqlite.connection import Connection, Value, rows, value
+
+ABSENT = -1
+"""The number of a name that the store never saw: no row has it."""
+
+COLUMNS = {"v": 1, "x": 2, "n": 4}
+"""Where a column stands in a row."""
+
+
+class Names:
+    """The numbers of names as one connection sees them. New ones are made in a write transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._numbers: dict[str, int] = {}
+        self._texts: dict[int, str] = {}
+        self._fresh: list[str] = []
+
+    def number(self, text: str) -> int:
+        """The number of a name, ABSENT for one that was never written."""
+        found = self._numbers.get(text)
+        if found is None:
+            found = value(self._connection, "SELECT number FROM name WHERE text=?", (text,))
+            if found is None:
+                return ABSENT
+            self._numbers[text] = found
+        return found
+
+    def text(self, number: int) -> str:
+        """The name that has a number."""
+        found = self._texts.get(number)
+        if found is None:
+            found = self._texts[number] = value(self._connection, "SELECT text FROM name WHERE number=?", (number,))
+        return found
+
+    def make(self, text: str) -> int:
+        """The number of a name, made now if it is new."""
+        found = self._numbers.get(text)
+        if found is None:
+            found = self.number(text)
+            if found == ABSENT:
+                found = value(self._connection, "INSERT INTO name(text) VALUES(?) RETURNING number", (text,))
+                self._numbers[text] = found
+                self._fresh.append(text)
+        return found
+
+    def kept(self) -> None:
+        """The transaction that made names is durable."""
+        self._fresh.clear()
+
+    def lost(self) -> None:
+        """The transaction that made names was rolled back."""
+        for text in self._fresh:
+            self._numbers.pop(text, None)
+        self._fresh.clear()
+        self._texts.clear()
+
+
+class Parameters:
+    """The parameters that have a number, and which column of each of their rows holds a name."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._seen = 0
+        self.numbers: dict[str, int] = {}
+        self.columns: dict[int, int] = {}
+
+    def catch_up(self) -> None:
+        """Learn what other processes have numbered."""
+        count = value(self._connection, "SELECT count(*) FROM parameter")
+        if count != self._seen:
+            for number, key, kind in rows(self._connection, "SELECT number, key, type FROM parameter"):
+                self.numbers[key] = number
+                self._learn(number, kind)
+            self._seen = count
+
+    def _learn(self, number: int, kind: str) -> None:
+        for facet in range(FACETS):
+            column = NAMES.get((kind, facet))
+            if column:
+                self.columns[number + facet] = COLUMNS[column]
+
+    def add(self, wanted: Iterable[Numbered]) -> None:
+        """Number what has no number yet; in a write transaction."""
+        self.catch_up()
+        taken = set(self.numbers.values())
+        for parameter in wanted:
+            if parameter.key in self.numbers:
+                continue
+            number = parameter.number
+            while number in taken:
+                number += FACETS
+            taken.add(number)
+            statement = "INSERT INTO parameter(number, key, type) VALUES(?,?,?)"
+            self._connection.execute(statement, (number, parameter.key, parameter.type))
+        self.catch_up()
+
+    def lost(self) -> None:
+        """The transaction that added parameters was rolled back."""
+        self._seen = 0
+        self.numbers.clear()
+        self.columns.clear()
+
+    def stored(self, row: Row, names: Names) -> list[Value]:
+        """A row as it is stored, its names made numbers; in a write transaction."""
+        kept: list[Value] = list(row)
+        column = self.columns.get(row[0])
+        if column is not None:
+            kept[column] = names.make(str(kept[column]))
+        return kept
+
+
+class Used:
+    """The numbers that any row ever had: a search on another finds nothing without a look."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._numbers: set[int] = set()
+        self._fresh: list[int] = []
+
+    def __contains__(self, number: int) -> bool:
+        if number in self._numbers:
+            return True
+        if value(self._connection, "SELECT 1 FROM used WHERE number=?", (number,)):
+            self._numbers.add(number)
+            return True
+        return False
+
+    def note(self, numbers: Iterable[int]) -> None:
+        """Remember the numbers of rows that are written; in a write transaction."""
+        for number in numbers:
+            if number not in self._numbers:
+                self._connection.execute("INSERT OR IGNORE INTO used VALUES(?)", (number,))
+                self._numbers.add(number)
+                self._fresh.append(number)
+
+    def kept(self) -> None:
+        """The transaction that noted numbers is durable."""
+        self._fresh.clear()
+
+    def lost(self) -> None:
+        """The transaction that noted numbers was rolled back."""
+        self._numbers.difference_update(self._fresh)
+        self._fresh.clear()

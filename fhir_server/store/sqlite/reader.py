@@ -1,0 +1,101 @@
+"""The read side of one connection: pages and counts, each at one snapshot."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from fhir_server.search.plan import Plan
+from fhir_server.store.protocol import Page
+from fhir_server.store.sqlite.connection import Connection, connect
+from fhir_server.store.sqlite.inclusion import Inclusion
+from fhir_server.store.sqlite.reading import Reading
+from fhir_server.store.sqlite.search import Match, Search
+
+STEPS_BETWEEN_LOOKS = 20_000
+
+
+class Reader:
+    """Answers from one connection; with `seconds`, a search that takes longer is interrupted."""
+
+    def __init__(self, path: Path, seconds: float | None = None) -> None:
+        self.connection: Connection = connect(path)
+        self.search = Search(self.connection)
+        self.reading = Reading(self.connection, self.search.names)
+        self._seconds = seconds
+        self._deadline: float | None = None
+        if seconds is not None:
+            self.connection.set_progress_handler(self._is_late, STEPS_BETWEEN_LOOKS)
+
+    def page(self, plan: Plan, limit: int, cursor: str | None, t: int | None) -> Page:
+        """A page of a plan with what it includes."""
+        after: list[Any] | None = None
+        if cursor is not None:
+            t, after = orjson.loads(cursor)
+        with Snapshot(self, t) as chosen:
+            found, following = self.search.page(plan, limit, after)
+            matches = self.reading.placed([match.vid for match in found])
+            included = Inclusion(self.connection, self.search, self.reading, chosen).of(plan.includes, matches)
+        beyond = None if following is None else orjson.dumps([chosen, following]).decode()
+        return Page(chosen, tuple(matches), tuple(included), beyond)
+
+    def count(self, plan: Plan, t: int | None) -> int:
+        """How many resources match."""
+        with Snapshot(self, t):
+            return self.search.count(plan)
+
+    def find(self, plan: Plan, most: int) -> frozenset[tuple[str, str]]:
+        """At most so many of the resources that match in what is committed; it is never interrupted."""
+        seconds, self._seconds = self._seconds, None
+        try:
+            with Snapshot(self, None):
+                found: list[Match] = self.search.page(plan, most, None)[0]
+                return frozenset((v.type, v.id) for v in self.reading.placed([match.vid for match in found]))
+        finally:
+            self._seconds = seconds
+
+    def catch_up(self) -> None:
+        """Read what was committed since into the tail."""
+        with Snapshot(self, None):
+            pass
+
+    def begin(self, t: int | None) -> int:
+        """Open a snapshot; the time allowed runs from now."""
+        self.connection.execute("BEGIN")
+        chosen = self.search.begin(t)
+        self._deadline = None if self._seconds is None else time.monotonic() + self._seconds
+        return chosen
+
+    def end(self) -> None:
+        """Close the snapshot."""
+        self._deadline = None
+        if self.connection.in_transaction:
+            self.connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.connection.close()
+
+    def _is_late(self) -> bool:
+        return self._deadline is not None and time.monotonic() > self._deadline
+
+
+class Snapshot:
+    """A read transaction of a reader."""
+
+    def __init__(self, reader: Reader, t: int | None) -> None:
+        self._reader = reader
+        self._t = t
+
+    def __enter__(self) -> int:
+        try:
+            return self._reader.begin(self._t)
+        except BaseException:
+            self._reader.end()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._reader.end()

@@ -1,0 +1,387 @@
+"""Plans carried out: which index drives, in which order, page by page at one snapshot (FHIR R4, 3.1.1 Search).
+
+A page is gathered from streams, one for each resource type and each side (the file's sorted tables, segments of the tail).
+Every stream gives its first candidates in the order of the page, so that the page is the first of all of them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+from fhir_server.search.plan import EVERYTHING, And, Not, Plan, Predicate, Row, Sort
+from fhir_server.search.row import Memo
+from fhir_server.store.protocol import PLACES
+from fhir_server.store.sqlite.condition import Conditions, Side
+from fhir_server.store.sqlite.connection import Connection, Value, rows, value
+from fhir_server.store.sqlite.join import Joins
+from fhir_server.store.sqlite.naming import ABSENT, Names, Parameters, Used
+from fhir_server.store.sqlite.source import Rows, Source, Sources, Union, Whole, conjuncts, sides
+from fhir_server.store.sqlite.tail import Tail
+
+FEW_ENOUGH_TO_SORT = 2000
+ESTIMATES = 4096
+ESTIMATE_LASTS = 5000
+"""An estimate is made again after so many commits."""
+
+Follow = Literal["resource", "rows", "update"]
+"""The orders that need no sorting: by resource, along a range of rows, by last update."""
+
+
+class Match(NamedTuple):
+    """A resource that matches: its version at the snapshot, and the values that it is ordered by."""
+
+    keys: tuple[Any, ...]
+    rid: int
+    vid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The columns that a page is ordered by, the resource being the last; `follow` where none was asked for."""
+
+    descending: tuple[bool, ...]
+    follow: Follow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One resource type of a plan, the source that drives it, which conjunct that is, and how many it gives, if few."""
+
+    kind: int
+    name: str
+    predicate: Predicate
+    source: Source
+    part: int | None
+    estimate: int
+
+
+class Search:
+    """Carries out plans on one connection. Every method is called inside a read transaction, after `begin`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.names = Names(connection)
+        self.parameters = Parameters(connection)
+        self.tail = Tail(connection)
+        self.conditions = Conditions(connection, self.names, self.parameters, Used(connection))
+        self.joins = Joins(connection)
+        self._estimates = Memo(ESTIMATES)
+
+    def begin(self, t: int | None) -> int:
+        """Learn what is committed, and choose the sides that know the snapshot; return its number."""
+        self.parameters.catch_up()
+        self.tail.catch_up()
+        chosen = self.tail.last // PLACES if t is None else t
+        self.place = (chosen + 1) * PLACES - 1
+        self.sides = sides(self.tail.asked(chosen))
+        self._sources = Sources(self.conditions, self.sides)
+        self._picks: dict[tuple[int, Predicate], tuple[str, ...]] = {}
+        self.joins.clear()
+        return chosen
+
+    def page(self, plan: Plan, limit: int, after: Sequence[Any] | None) -> tuple[list[Match], list[Any] | None]:
+        """The matches after those keys, and the order and keys to go on from, None at the end."""
+        arms = [arm for name, predicate in plan.arms.items() if (arm := self.arm(name, predicate, after))]
+        if not plan.sort and len(plan.arms) != 1:
+            plan = replace(plan, sort=(Sort("updated"),))
+        plan = replace(plan, sort=decisive(plan))
+        order = self._order(plan, arms, after)
+        keys = None if after is None else after[1:]
+        found = [match for arm in arms for match in self._arm_matches(plan, arm, order, keys, limit + 1)]
+        sort_matches(found, order)
+        if len(found) <= limit:
+            return found, None
+        last = found[limit - 1]
+        driver = arms[0].part if order.follow == "rows" else None
+        return found[:limit], [[order.follow, driver], *last.keys, last.rid]
+
+    def count(self, plan: Plan) -> int:
+        """How many resources match."""
+        arms = [arm for name, predicate in plan.arms.items() if (arm := self.arm(name, predicate))]
+        return sum(self._count(arm, side) for arm in arms for side in self.sides)
+
+    def statements(self, name: str, predicate: Predicate) -> Iterator[tuple[Side, str, list[Value]]]:
+        """For each side, FROM and WHERE of everything of a type that matches, and the arguments."""
+        arm = self.arm(name, predicate)
+        if arm is not None:
+            for side in self.sides:
+                arguments: list[Value] = []
+                yield *self._matching(arm, side, arguments), arguments
+
+    def _count(self, arm: Arm, side: Side) -> int:
+        if isinstance(arm.source, Whole) and arm.predicate == EVERYTHING and self.place >= self.tail.last:
+            kept = "SELECT resources FROM kept WHERE type=?"
+            return (value(self.connection, kept, (arm.kind,)) or 0) if side.slot is None else 0
+        arguments: list[Value] = []
+        _, clause = self._matching(arm, side, arguments)
+        repeats = isinstance(arm.source, Rows) and arm.source.exact is None
+        counted = f"SELECT count(*) FROM (SELECT DISTINCT d.r{clause})" if repeats else f"SELECT count(*){clause}"
+        found: int = value(self.connection, counted, arguments)
+        return found
+
+    # ---- what drives
+
+    def arm(self, name: str, predicate: Predicate, after: Sequence[Any] | None = None) -> Arm | None:
+        """A resource type with the best of the sources that could drive; None if the type was never stored."""
+        kind = self.names.number(name)
+        if kind == ABSENT:
+            return None
+        parts = conjuncts(predicate)
+        self.joins.fill(self, kind, parts, self._picks)
+        found = [(n, source) for n, part in enumerate(parts) if (source := self._sources.of(kind, part, self._picks))]
+        if after and after[0][1] is not None:
+            n = after[0][1]
+            return Arm(kind, name, predicate, dict(found)[n], n, FEW_ENOUGH_TO_SORT)
+        if not found:
+            return Arm(kind, name, predicate, Whole(kind), None, FEW_ENOUGH_TO_SORT)
+        size, _, n, source = min(
+            ((self._estimate(source), source.rank, n, source) for n, source in found), key=lambda s: s[:3]
+        )
+        return Arm(kind, name, predicate, source, n, size)
+
+    def _estimate(self, source: Source) -> int:
+        """How many candidates a source gives, as far as they are few enough to be sorted."""
+        age = self.tail.last // PLACES // ESTIMATE_LASTS
+        known = self._estimates.get((source, age)) if isinstance(source, Rows) else None
+        if known is not None:
+            return int(known)
+        size = 0
+        for side in self.sides:
+            arguments: list[Value] = []
+            clause = source.clause(side, self.conditions, arguments)
+            statement = f"SELECT count(*) FROM (SELECT 1{clause} LIMIT ?)"
+            size += value(self.connection, statement, (*arguments, FEW_ENOUGH_TO_SORT - size))
+            if size >= FEW_ENOUGH_TO_SORT:
+                break
+        if isinstance(source, Rows) and size >= FEW_ENOUGH_TO_SORT:
+            self._estimates.keep((source, age), size)
+        return size
+
+    # ---- in which order
+
+    def _order(self, plan: Plan, arms: Sequence[Arm], after: Sequence[Any] | None) -> Order:
+        if plan.sort:
+            first = plan.sort[0]
+            if len(plan.sort) == 1:
+                return Order((False, first.descending, first.descending))
+            return Order(tuple(d for sort in plan.sort for d in (False, sort.descending)))
+        if not arms:
+            return Order((), "resource")
+        if after is not None:
+            follow: Follow = after[0][0]
+        elif isinstance(arms[0].source, Whole):
+            follow = "update"
+        elif (
+            isinstance(arms[0].source, Rows) and arms[0].source.exact is None and arms[0].estimate >= FEW_ENOUGH_TO_SORT
+        ):
+            follow = "rows"
+        else:
+            follow = "resource"
+        return Order((False, False) if follow == "rows" else (False,) if follow == "update" else (), follow)
+
+    def _arm_matches(
+        self, plan: Plan, arm: Arm, order: Order, keys: Sequence[Any] | None, limit: int
+    ) -> Iterable[Match]:
+        if order.follow is not None:
+            return self._followed(arm, order, keys, limit)
+        if arm.estimate < FEW_ENOUGH_TO_SORT:
+            return self._sorted(plan.sort, arm, order, keys, limit)
+        return self._walked(plan.sort, arm, order, keys, limit)
+
+    def _followed(self, arm: Arm, order: Order, keys: Sequence[Any] | None, limit: int) -> list[Match]:
+        """Along the driver, in the order in which it gives candidates."""
+        if order.follow == "update":
+            arm = arm if isinstance(arm.source, Whole) else replace(arm, source=Whole(arm.kind), part=None)
+        found: list[Match] = []
+        for side in self.sides:
+            arguments: list[Value] = []
+            side, clause = self._matching(arm, side, arguments)
+            columns = ["d.r"]
+            if order.follow == "rows":
+                columns = ["d.v", "d.x", "d.r"]
+                clause += self._is_first(arm, side, arguments)
+            elif order.follow == "update":
+                columns = ["d.w", "d.r"]
+            if keys is not None:
+                clause += f" AND ({','.join(columns)})>({','.join('?' * len(columns))})"
+                arguments += keys
+                if len(columns) == 3:
+                    clause += " AND d.v>=?"
+                    arguments.append(keys[0])
+            listed = ",".join(columns)
+            found += self._matches(f"SELECT DISTINCT {listed}, {side.vid}{clause} ORDER BY {listed}", arguments, limit)
+        return found
+
+    def _is_first(self, arm: Arm, side: Side, arguments: list[Value]) -> str:
+        """Of several rows of one resource that drive, only the first counts."""
+        source = arm.source
+        assert isinstance(source, Rows)
+        arguments.append(source.number)
+        tests = self.conditions.tests("h", source.number, source.tests, arguments)
+        if source.near is not None:
+            tests += self.conditions.distance("h", source.near, arguments)
+        return f" AND NOT EXISTS(SELECT 1 FROM {side.held} h WHERE {side.key} AND h.p=?{tests} AND (h.v,h.x)<(d.v,d.x))"
+
+    def _sorted(
+        self, sort: Sequence[Sort], arm: Arm, order: Order, keys: Sequence[Any] | None, limit: int
+    ) -> list[Match]:
+        """All candidates of the driver, sorted."""
+        found: list[Match] = []
+        for side in self.sides:
+            arguments: list[Value] = []
+            wide = replace(side, vid="d.w") if isinstance(arm.source, Whole) else side
+            columns = self._key_columns(sort, arm, wide, arguments)
+            _, clause = self._matching(arm, side, arguments)
+            named = ",".join(f"{column} AS k{n}" for n, column in enumerate(columns))
+            inner = f"SELECT DISTINCT {named}, d.r AS r, {wide.vid} AS w{clause}"
+            found += self._matches(*_ordered(inner, order, keys, arguments), limit)
+        return found
+
+    def _walked(
+        self, sort: Sequence[Sort], arm: Arm, order: Order, keys: Sequence[Any] | None, limit: int
+    ) -> list[Match]:
+        """Along the index of the first key, looking at each resource; then those without a value."""
+        first = sort[0]
+        if first.by == "id":
+            return self._sorted(sort, arm, order, keys, limit)
+        if first.by == "updated":
+            return self._by_update(arm, order, keys, limit)
+        number = first.numbers[arm.name]
+        found: list[Match] = []
+        if (keys is None or not keys[0]) and number in self.conditions.used:
+            walk = replace(arm, source=Rows(number), part=None)
+            for side in self.sides:
+                found += self._along(sort, walk, side, order, keys, limit)
+        if len(found) < limit:
+            missing = replace(arm, predicate=And((arm.predicate, Not(Row(number)))))
+            found += self._sorted(sort, missing, order, keys, limit)
+        return found
+
+    def _by_update(self, arm: Arm, order: Order, keys: Sequence[Any] | None, limit: int) -> list[Match]:
+        """Along the versions of the type."""
+        arm = replace(arm, source=Whole(arm.kind), part=None)
+        down = order.descending[1]
+        found: list[Match] = []
+        for side in self.sides:
+            arguments: list[Value] = []
+            _, clause = self._matching(arm, side, arguments)
+            if keys is not None:
+                clause += f" AND d.w{'<' if down else '>'}?"
+                arguments.append(keys[1])
+            statement = f"SELECT 0, d.w, 0, d.r, d.w{clause} ORDER BY d.w{' DESC' if down else ''}"
+            found += self._matches(statement, arguments, limit)
+        return found
+
+    def _along(
+        self, sort: Sequence[Sort], arm: Arm, side: Side, order: Order, keys: Sequence[Any] | None, limit: int
+    ) -> list[Match]:
+        """Along the rows of the first key, of each resource only the row that it is ordered by."""
+        assert isinstance(arm.source, Rows)
+        arguments: list[Value] = []
+        down = sort[0].descending
+        columns = ["0", "d.v", "d.x"]
+        if len(sort) > 1:
+            columns = ["0", "d.v", *self._key_columns(sort[1:], arm, side, arguments, single=False)]
+        selected = ",".join([*columns, "d.r", side.vid])
+        _, clause = self._matching(arm, side, arguments)
+        beyond = ">" if down else "<"
+        arguments.append(arm.source.number)
+        clause += (
+            f" AND NOT EXISTS(SELECT 1 FROM {side.held} h WHERE {side.key} AND h.p=? AND (h.v,h.x){beyond}(d.v,d.x))"
+        )
+        if keys is not None:
+            clause += f" AND d.v{'<=' if down else '>='}?"
+            arguments.append(keys[1])
+        way = " DESC" if down else ""
+        if len(sort) > 1:
+            names = [f"k{n}" for n in range(len(columns))]
+            named = ",".join(f"{column} AS {name}" for column, name in zip(columns, names, strict=True))
+            inner = f"SELECT {named}, d.r AS r, {side.vid} AS w{clause}"
+            return self._matches(*_ordered(inner, order, keys, arguments), limit)
+        if keys is not None:
+            clause += f" AND (d.v{'<' if down else '>'}? OR d.x{'<' if down else '>'}? OR (d.x=? AND d.r>?))"
+            arguments += [keys[1], keys[2], keys[2], keys[3]]
+        statement = f"SELECT {selected}{clause} ORDER BY d.v{way}, d.x{way}, d.r"
+        return self._matches(statement, arguments, limit)
+
+    def _key_columns(
+        self, sort: Sequence[Sort], arm: Arm, side: Side, arguments: list[Value], *, single: bool = True
+    ) -> list[str]:
+        """For each key, whether it is missing, and its value; a single key has two columns of value."""
+        single = single and len(sort) == 1
+        columns: list[str] = []
+        for key in sort:
+            if key.by == "updated":
+                columns += ["0", side.vid] + (["0"] if single else [])
+                continue
+            if key.by == "id":
+                columns += ["0", "(SELECT id FROM resource WHERE rid=d.r)"] + (["0"] if single else [])
+                continue
+            number = key.numbers[arm.name]
+            way = " DESC" if key.descending else ""
+            best = f"FROM {side.held} h WHERE {side.key} AND h.p=? ORDER BY h.v{way}, h.x{way} LIMIT 1"
+            columns += [f"NOT EXISTS(SELECT 1 FROM {side.held} h WHERE {side.key} AND h.p=?)", f"(SELECT h.v {best})"]
+            columns += [f"(SELECT h.x {best})"] if single else []
+            arguments += [number] * (3 if single else 2)
+        return columns
+
+    # ---- statements
+
+    def _matching(self, arm: Arm, side: Side, arguments: list[Value]) -> tuple[Side, str]:
+        """FROM and WHERE of all candidates on a side that match, and the side as the source shows it."""
+        if isinstance(arm.source, Whole):
+            side = replace(side, vid="d.w")
+        clause = arm.source.clause(side, self.conditions, arguments)
+        if side.slot is not None:
+            arguments += [self.place, self.place]
+        clause += side.living
+        exact = isinstance(arm.source, Rows | Union)
+        rest = [part for n, part in enumerate(conjuncts(arm.predicate)) if not exact or n != arm.part]
+        if rest:
+            clause += f" AND {self.conditions.of(And(tuple(rest)), arm.kind, side, self._picks, arguments)}"
+        return side, clause
+
+    def _matches(self, statement: str, arguments: Sequence[Value], limit: int) -> list[Match]:
+        found = rows(self.connection, f"{statement} LIMIT ?", (*arguments, limit))
+        return [Match(tuple(row[:-2]), row[-2], row[-1]) for row in found]
+
+
+def decisive(plan: Plan) -> tuple[Sort, ...]:
+    """The keys up to one that no two resources share: behind it, nothing is left to decide."""
+    for n, key in enumerate(plan.sort):
+        if key.by == "updated" or (key.by == "id" and len(plan.arms) == 1):
+            return plan.sort[: n + 1]
+    return plan.sort
+
+
+def _ordered(
+    inner: str, order: Order, keys: Sequence[Any] | None, arguments: Sequence[Value]
+) -> tuple[str, Sequence[Value]]:
+    """A statement whose key columns are k0, k1 ..., in order, from the keys on."""
+    names = [*(f"k{n}" for n in range(len(order.descending))), "r"]
+    ways = (*order.descending, False)
+    beyond, values = "", list(arguments)
+    if keys is not None:
+        options = []
+        for n, (name, down) in enumerate(zip(names, ways, strict=True)):
+            same = [f"{before} IS ?" for before in names[:n]]
+            sign = "<" if down else ">"
+            options.append(f"({' AND '.join([*same, f'{name}{sign}?'])})")
+            values += keys[: n + 1]
+        beyond = f" WHERE {' OR '.join(options)}"
+    listed = ",".join(f"{name} DESC" if down else name for name, down in zip(names, ways, strict=True))
+    return f"SELECT {','.join(names)}, w FROM ({inner}){beyond} ORDER BY {listed}", values
+
+
+def sort_matches(found: list[Match], order: Order) -> None:
+    """Put the matches of several streams in order."""
+    found.sort(key=lambda match: match.rid)
+    for n, down in reversed(list(enumerate(order.descending))):
+        found.sort(key=lambda match: _comparable(match.keys[n]), reverse=down)
+
+
+def _comparable(key: Any) -> tuple[bool, Any]:
+    """Numbers before text, as SQLite has it; a missing value stands among missing ones only."""
+    return (True, key) if isinstance(key, str) else (False, 0 if key is None else key)

@@ -1,0 +1,201 @@
+"""Where the candidates of a search come from: an index range, a union of them, the outcome of a join, or a whole type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fhir_server.search.plan import And, Chain, Ids, Near, Or, Predicate, Referrer, Row, Test, Text
+from fhir_server.store.sqlite.condition import Conditions, Picks, Side
+from fhir_server.store.sqlite.connection import Value, value
+from fhir_server.store.sqlite.tail import Segment
+
+MOST_BRANCHES = 64
+
+
+def sides(asked: Sequence[Segment]) -> list[Side]:
+    """The segments and the file, in the order in which they are believed."""
+    found = []
+    hidden = ""
+    for segment in asked:
+        n = segment.slot
+        living = f" AND EXISTS(SELECT 1 FROM {segment.life} s WHERE s.rid=d.r AND s.vid=d.w AND s.vid<=? AND s.died>?)"
+        found.append(
+            Side(
+                n,
+                f"{segment.held} d INDEXED BY sought_{n}",
+                segment.held,
+                "h.r=d.r AND h.w=d.w",
+                "d.w",
+                living + hidden,
+            )
+        )
+        hidden += f" AND NOT EXISTS(SELECT 1 FROM {segment.life} z WHERE z.rid=d.r)"
+    current = "(SELECT vid FROM resource WHERE rid=d.r)"
+    found.append(Side(None, "sought d", "held", "h.r=d.r", current, hidden))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a number that pass tests, or those with `exact` v and x, which are in order of resources."""
+
+    number: int
+    tests: tuple[Test, ...] = ()
+    near: Near | None = None
+    exact: tuple[Value, Value] | None = None
+    rank = 3
+
+    def clause(self, side: Side, conditions: Conditions, arguments: list[Value]) -> str:
+        """FROM and WHERE; candidates are called d."""
+        arguments.append(self.number)
+        if self.exact is not None:
+            arguments += self.exact
+            return f" FROM {side.sought} WHERE d.p=? AND d.v=? AND d.x=?"
+        tests = conditions.tests("d", self.number, self.tests, arguments)
+        if self.near is not None:
+            tests += conditions.distance("d", self.near, arguments)
+        return f" FROM {side.sought} WHERE d.p=?{tests}"
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """Several ranges of rows, merged in order of resources."""
+
+    branches: tuple[Rows, ...]
+    rank = 1
+
+    def clause(self, side: Side, conditions: Conditions, arguments: list[Value]) -> str:
+        """FROM and WHERE; candidates are called d."""
+        if not self.branches:
+            return " FROM (SELECT 0 AS r, 0 AS w WHERE 0) d WHERE 1"
+        columns = "d.r AS r" if side.slot is None else "d.r AS r, d.w AS w"
+        parts = [f"SELECT {columns}{branch.clause(side, conditions, arguments)}" for branch in self.branches]
+        return f" FROM ({' UNION '.join(parts)}) d WHERE 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """The resources in a table that a join, or a list of ids, has filled."""
+
+    table: str
+    rank = 2
+
+    def clause(self, side: Side, conditions: Conditions, arguments: list[Value]) -> str:
+        """FROM and WHERE; candidates are called d."""
+        if side.slot is None:
+            exists = "EXISTS(SELECT 1 FROM resource c WHERE c.rid=d.r AND c.deleted=0)"
+            return f" FROM (SELECT k AS r FROM {self.table}) d WHERE {exists}"
+        return (
+            f" FROM (SELECT l.rid AS r, l.vid AS w FROM {self.table} CROSS JOIN tail.life_{side.slot} l"
+            f" WHERE l.rid=k AND l.deleted=0) d WHERE 1"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Every resource of a type, in order of updates."""
+
+    kind: int
+    rank = 4
+
+    def clause(self, side: Side, conditions: Conditions, arguments: list[Value]) -> str:
+        """FROM and WHERE; candidates are called d, and d.w is their version on either side."""
+        arguments.append(self.kind)
+        if side.slot is None:
+            current = "EXISTS(SELECT 1 FROM resource c WHERE c.rid=d.r AND c.vid=d.w AND c.deleted=0)"
+            rows = "SELECT rid AS r, vid AS w FROM version INDEXED BY version_by_type WHERE type=?"
+            return f" FROM ({rows}) d WHERE {current}"
+        n = side.slot
+        rows = f"SELECT rid AS r, vid AS w FROM tail.life_{n} INDEXED BY typed_{n} WHERE type=? AND deleted=0"
+        return f" FROM ({rows}) d WHERE 1"
+
+
+Source = Rows | Union | Picked | Whole
+
+
+def conjuncts(predicate: Predicate) -> list[Predicate]:
+    """What must all hold."""
+    if isinstance(predicate, And):
+        return [part for item in predicate.items for part in conjuncts(item)]
+    return [predicate]
+
+
+class Sources:
+    """Finds the sources that could drive a search for a predicate."""
+
+    def __init__(self, conditions: Conditions, all_sides: Sequence[Side]) -> None:
+        self._conditions = conditions
+        self._sides = all_sides
+
+    def of(self, kind: int, predicate: Predicate, picks: Picks) -> Source | None:
+        """The source of one conjunct; None when only a look at each resource can tell."""
+        match predicate:
+            case Row():
+                return self._row(predicate)
+            case Near():
+                return (
+                    Rows(predicate.number, near=predicate) if predicate.number in self._conditions.used else Union(())
+                )
+            case Or(items) if 0 < len(items) <= MOST_BRANCHES:
+                return self._union(items)
+            case Referrer() | Text() | Ids():
+                return Picked(picks[kind, predicate][0])
+            case Chain():
+                tables = picks[kind, predicate]
+                return Picked(tables[-1]) if len(tables) > len(predicate.targets) else None
+            case _:
+                return None
+
+    def _union(self, items: Sequence[Predicate]) -> Source | None:
+        branches: list[Rows] = []
+        for item in items:
+            source = self._row(item) if isinstance(item, Row) else None
+            if isinstance(source, Rows):
+                branches.append(source)
+            elif isinstance(source, Union):
+                branches += source.branches
+            else:
+                return None
+        return branches[0] if len(branches) == 1 else Union(tuple(branches))
+
+    def _row(self, row: Row) -> Source | None:
+        if row.number not in self._conditions.used:
+            return Union(())
+        branches = self._branches(row)
+        if branches is None:
+            return Rows(row.number, row.tests)
+        return branches[0] if len(branches) == 1 else Union(tuple(branches))
+
+    def _branches(self, row: Row) -> list[Rows] | None:
+        """The row with its v taken one by one, each with every x that stands with it; None where v is not given."""
+        given = [test for test in row.tests if test.column == "v"]
+        qualifiers = [test for test in row.tests if test.column == "x"]
+        if len(given) != 1 or given[0].operator not in ("=", "in") or len(given) + len(qualifiers) != len(row.tests):
+            return None
+        values = self._stored(row, given[0])
+        if len(values) > MOST_BRANCHES or len(qualifiers) > 1 or any(q.operator not in ("=", "in") for q in qualifiers):
+            return None
+        found: list[Rows] = []
+        for v in values:
+            beside = self._stored(row, qualifiers[0]) if qualifiers else self._qualifiers(row.number, v)
+            found += [Rows(row.number, exact=(v, x)) for x in beside]
+            if len(found) > MOST_BRANCHES:
+                return None
+        return found
+
+    def _stored(self, row: Row, test: Test) -> list[Value]:
+        asked = self._conditions.stored(row.number, test)
+        return asked if isinstance(asked, list) else [asked]
+
+    def _qualifiers(self, number: int, v: Value) -> list[Value]:
+        """The different x of rows with this v, but not many more than are of use."""
+        found: set[Value] = set()
+        for side in self._sides:
+            statement = f"SELECT d.x FROM {side.sought} WHERE d.p=? AND d.v=? ORDER BY d.x LIMIT 1"
+            least = value(self._conditions.connection, statement, (number, v))
+            statement = f"SELECT d.x FROM {side.sought} WHERE d.p=? AND d.v=? AND d.x>? ORDER BY d.x LIMIT 1"
+            while least is not None and len(found) <= MOST_BRANCHES:
+                found.add(least)
+                least = value(self._conditions.connection, statement, (number, v, least))
+        return sorted(found, key=lambda x: (isinstance(x, str), x))

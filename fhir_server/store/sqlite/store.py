@@ -1,0 +1,121 @@
+"""The store in one SQLite file, shared by the worker processes of one machine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from fhir_server.resource.instant import Clock
+from fhir_server.search.plan import Plan
+from fhir_server.store.protocol import PLACES, Committed, Numbered, Page, Request, Scope, Snapshot, Version
+from fhir_server.store.sqlite.connection import Interrupted, connect, copy, establish, value
+from fhir_server.store.sqlite.group import GroupCommit
+from fhir_server.store.sqlite.merge import Merge
+from fhir_server.store.sqlite.reader import Reader
+from fhir_server.store.sqlite.turn import Turn
+from fhir_server.store.sqlite.writer import Writer
+
+Result = TypeVar("Result")
+
+MOST_WAITING = 20_000
+"""How many versions wait in the tail before they are merged: more makes merges cheaper and takes memory."""
+
+SECONDS_IN_THE_LOOP = 0.02
+"""A search that takes longer goes on in a thread, so that others need not wait for it."""
+
+
+class SqliteStore:
+    """A Store. Statements run in the event loop; COMMIT, long searches and backups run in threads."""
+
+    def __init__(self, path: Path, clock: Clock = time.time, most_waiting: int = MOST_WAITING) -> None:
+        self._path = path
+        turn = Turn(path.with_name(f"{path.name}.turn"))
+        with turn:
+            connection = connect(path)
+            establish(connection)
+        self._reader = Reader(path, SECONDS_IN_THE_LOOP)
+        self._writer = Writer(connection, clock, self._reader.find)
+        self._merge = Merge(connection, self._reader.search.tail, self._reader.connection, most_waiting)
+        self._group = GroupCommit(self._writer, turn, self._share)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="search")
+        self._long_reader: Reader | None = None
+
+    async def commit(self, request: Request) -> Committed:
+        """Apply all changes or none, durably; raise VersionUnmet, ExpectationUnmet or ExistenceUnmet."""
+        return await self._group.submit(lambda: self._writer.apply(request))
+
+    async def read(self, type: str, id: str, version: int | None = None, t: int | None = None) -> Version | None:  # noqa: A002
+        """The current version, a numbered one, or the one that was current at `t`; None when there is none."""
+        reading = self._reader.reading
+        if version is not None:
+            found = reading.numbered(type, id, version)
+            return found if found is None or t is None or found.t <= t else None
+        return reading.current(type, id) if t is None else reading.at(type, id, t)
+
+    async def run(self, plan: Plan, limit: int, cursor: str | None = None, t: int | None = None) -> Page:
+        """The first matches of a plan, or those after a cursor (which brings its snapshot along)."""
+        return await self._answer(lambda reader: reader.page(plan, limit, cursor, t))
+
+    async def count(self, plan: Plan, t: int | None = None) -> int:
+        """How many resources match."""
+        return await self._answer(lambda reader: reader.count(plan, t))
+
+    async def history(
+        self, scope: Scope, limit: int, *, after: int = 0, before: int | None = None, newest_first: bool = False
+    ) -> Sequence[Version]:
+        """The first `limit` versions with `after < place < before`, in their order or from the newest back."""
+        return self._reader.reading.history(scope, limit, after, before, newest_first=newest_first)
+
+    async def snapshot(self, at: int | None = None) -> Snapshot:
+        """The last commit, or the last one at or before a moment in milliseconds."""
+        return self._reader.reading.snapshot(at)
+
+    async def number(self, parameters: Iterable[Numbered]) -> Mapping[str, int]:
+        """The numbers of all parameters by key, those named included, which get the number that they like if it is free."""
+        wanted = list(parameters)
+        await self._group.submit(lambda: self._writer.parameters.add(wanted))
+        return dict(self._writer.parameters.numbers)
+
+    async def backup(self, target: Path) -> int:
+        """Copy the store into a new file while it is used; return the last commit in the copy."""
+
+        def copied() -> int:
+            source = connect(self._path)
+            copy(source, target)
+            source.close()
+            made = connect(target)
+            last: int = value(made, "SELECT max(vid) FROM version") or 0
+            made.close()
+            return last // PLACES
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, copied)
+
+    async def close(self) -> None:
+        """Finish what was accepted and let go of every file."""
+        await self._group.close()
+        self._thread.shutdown()
+        self._writer.connection.close()
+        self._reader.close()
+        if self._long_reader is not None:
+            self._long_reader.close()
+
+    def _share(self, changes: int) -> None:
+        self._reader.catch_up()
+        self._merge.share(changes)
+
+    async def _answer(self, question: Callable[[Reader], Result]) -> Result:
+        """Answer in the event loop; what takes long there is asked again in the thread."""
+        try:
+            return question(self._reader)
+        except Interrupted:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._thread, self._ask_at_length, question)
+
+    def _ask_at_length(self, question: Callable[[Reader], Result]) -> Result:
+        if self._long_reader is None:
+            self._long_reader = Reader(self._path)
+        return question(self._long_reader)
