@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from fhir_server.definitions.registry import Definitions
 from fhir_server.definitions.structure import Binding, Discriminator, Structure, TypeRef
 from fhir_server.terminology.protocol import Membership
-from fhir_server.validation.binding import coding_in
+from fhir_server.validation.criterion import (
+    Answer,
+    Criterion,
+    Equals,
+    KeyTest,
+    Test,
+    absent,
+    any_item,
+    any_of,
+    equal_to,
+    is_unseen,
+    member_of,
+    path_test,
+    present,
+    unknown,
+)
 from fhir_server.validation.element_tree import ElementNode, profiles_by_type
 from fhir_server.validation.item import Finder, Item, finder
 from fhir_server.validation.reference import literal_type
 from fhir_server.validation.resolution import resolved
-from fhir_server.validation.run import Json, Run
+from fhir_server.validation.run import Run
 from fhir_server.validation.value_pattern import is_same, is_within
-
-Test = Callable[[Item, Run], bool]
-Criterion = Callable[[Sequence[Item], Run], bool]
-"""Whether the values at the end of a discriminator's path are those of a slice."""
 
 STEP = re.compile(r"\s*(\$this|[A-Za-z_][\w\-]*(?:\[x\])?)(?:\(\s*(?:'([^']*)'|([\w.]*))\s*\))?\s*(?:\.|$)")
 EXTENSION = "Extension"
@@ -80,8 +91,8 @@ class Discriminators:
         if steps is None:
             return None
         criterion = self._criterion(discriminator.type, node, steps, None)
-        if criterion is None or criterion is unknown:
-            return None if criterion is None else never
+        if criterion is None:
+            return None
         if isinstance(criterion, Equals) and is_plain(node, steps):
             if len(steps) == 1:
                 return KeyTest(steps[0].name, criterion.wanted, self.tester(steps, criterion))
@@ -102,6 +113,8 @@ class Discriminators:
         return found
 
     def _follow(self, item: Item, step: Step, run: Run) -> Iterable[Item]:
+        if is_unseen(item):
+            return (Item(item.holder, item.key, item.index, None, ""),)
         if not step.function:
             return self._members(item, step.name)
         if step.name == "resolve":
@@ -130,9 +143,9 @@ class Discriminators:
         found = resolved(reference, run)
         if found is not None:
             return (found,)
-        named = literal_type(reference, self._definitions.resource_types)
         # What cannot be seen is judged by the type that the reference shows.
-        return (Item(item.holder, item.key, item.index, None, named),) if named else ()
+        named = literal_type(reference, self._definitions.resource_types) if reference[:1] != "#" else "none"
+        return () if named == "none" else (Item(item.holder, item.key, item.index, None, named or ""),)
 
     # Criteria
 
@@ -210,9 +223,9 @@ class Discriminators:
         """The criterion that an element itself sets."""
         element = node.element
         if element.has_max and element.max == 0:
-            return lambda items, run: not items
+            return absent
         if kind == "exists":
-            return (lambda items, run: bool(items)) if (element.min or 0) > 0 else None
+            return present if (element.min or 0) > 0 else None
         if kind == "type":
             return self._typed([code] if code else type_codes(node))
         if kind == "profile":
@@ -244,19 +257,26 @@ class Discriminators:
                 tests.append((name, criterion))
         if not tests:
             return None
-        return lambda items, run: any(all(c(self._members(i, n), run) for n, c in tests) for i in items)
+
+        def holds(item: Item, run: Run) -> Answer:
+            answers = [criterion(self._members(item, name), run) for name, criterion in tests]
+            return False if False in answers else (None if None in answers else True)
+
+        return any_item(holds)
 
     def _bound(self, binding: Binding) -> Criterion | None:
         membership = self._profiles.membership(binding)
-        if membership is None:
-            return unknown
-        return lambda items, run: any(is_member(i, membership) for i in items)
+        return unknown if membership is None else member_of(membership)
 
     def _typed(self, codes: Sequence[str]) -> Criterion | None:
         if not codes:
             return None
         is_subtype = self._definitions.is_subtype
-        return lambda items, run: any(is_subtype(i.type, code) for i in items for code in codes)
+
+        def holds(item: Item, run: Run) -> Answer:
+            return any(is_subtype(item.type, code) for code in codes) if item.type else None
+
+        return any_item(holds)
 
     def _profiled(self, node: ElementNode) -> Criterion | None:
         by_type = profiles_by_type(node.types)
@@ -269,41 +289,11 @@ class Discriminators:
         if all(self._profiles.node(c) is None for c in canonicals):
             return unknown
         conforms = self._profiles.conforms
-        return lambda items, run: any(conforms(i, c, run) for i in items for c in canonicals)
 
+        def holds(item: Item, run: Run) -> Answer:
+            return None if is_unseen(item) else any(conforms(item, c, run) for c in canonicals)
 
-def unknown(items: Sequence[Item], run: Run) -> bool:
-    """Stand for a criterion that hangs on a value set or profile which is not known here."""
-    return False
-
-
-def never(item: Item, run: Run) -> bool:
-    """Stand for a test that cannot be made here, so that nothing is said of its slice."""
-    return False
-
-
-class Equals:
-    """The criterion that one of the values is a text."""
-
-    def __init__(self, wanted: str) -> None:
-        self.wanted = wanted
-
-    def __call__(self, items: Sequence[Item], run: Run) -> bool:
-        """True when one is."""
-        return any(i.value == self.wanted for i in items)
-
-
-class KeyTest:
-    """A test by the text that an item has under a key."""
-
-    def __init__(self, key: str, wanted: str, test: Test) -> None:
-        self.key = key
-        self.wanted = wanted
-        self._test = test
-
-    def __call__(self, item: Item, run: Run) -> bool:
-        """True when the item has that text."""
-        return self._test(item, run)
+        return any_item(holds)
 
 
 def is_plain(node: ElementNode, steps: Sequence[Step]) -> bool:
@@ -316,47 +306,7 @@ def is_plain(node: ElementNode, steps: Sequence[Step]) -> bool:
     return bool(steps)
 
 
-def path_test(names: Sequence[str], wanted: str) -> Test:
-    """A test by the texts that an item has at the end of a path of keys."""
-    return lambda item, run: has_text(item.parts, names, 0, wanted)
-
-
-def has_text(value: Json, names: Sequence[str], at: int, wanted: str) -> bool:
-    """True when the text stands at the end of the path from an object, in any item of a list on the way."""
-    found = value.get(names[at])
-    if at == len(names) - 1:
-        return found == wanted or (found.__class__ is list and wanted in found)
-    items = found if found.__class__ is list else (found,)
-    return any(i.__class__ is dict and has_text(i, names, at + 1, wanted) for i in items)
-
-
-def equal_to(wanted: Any, same: Callable[[Any, Any], bool]) -> Criterion:
-    """The criterion that one of the values is as a fixed value or pattern wants it."""
-    if wanted.__class__ is str:
-        return Equals(wanted)
-    return lambda items, run: any(same(i.value, wanted) for i in items)
-
-
 def type_codes(node: ElementNode) -> list[str]:
     """The types of an element; of a choice divided by type, those of its slices."""
     parts: list[TypeRef] = [t for s in node.slices if s.element.max != 0 for t in s.types]
     return [t.code for t in (parts if node.element.is_choice and parts else node.types)]
-
-
-def any_of(criteria: Iterable[Criterion | None]) -> Criterion | None:
-    """The criterion that holds when one of these does; None when there is none."""
-    some = [c for c in criteria if c is not None]
-    if unknown in some:
-        return unknown
-    if len(some) < 2:
-        return some[0] if some else None
-    return lambda items, run: any(c(items, run) for c in some)
-
-
-def is_member(item: Item, membership: Membership) -> bool:
-    """Whether a code, Coding or CodeableConcept is in a value set."""
-    value = item.value
-    if value.__class__ is str:
-        return membership.contains(None, value) is True
-    codings = value.get("coding") if item.type == "CodeableConcept" and value.__class__ is dict else [value]
-    return codings.__class__ is list and any(coding_in(c, membership) is True for c in codings)

@@ -11,7 +11,8 @@ from fhir_server.terminology.protocol import Membership, Terminology
 from fhir_server.validation.binding import Bindings
 from fhir_server.validation.cardinality import Cardinality, cardinality_rule
 from fhir_server.validation.constraint import Constraints
-from fhir_server.validation.discriminator import Discriminators, Test, never
+from fhir_server.validation.criterion import Test, all_of
+from fhir_server.validation.discriminator import Discriminators
 from fhir_server.validation.element_check import ElementChecks, Floor, within_resource
 from fhir_server.validation.element_tree import ElementNode, tree_of
 from fhir_server.validation.item import Finder, Item, finder
@@ -259,11 +260,7 @@ class Compiler:
         """The test of a slice by all its discriminators; those that say nothing of this slice are left out."""
         parts = [self._profiles.discriminators.test(d, node) for d in slicing.discriminators]
         tests = [t for t in parts if t is not None]
-        if never in tests:
-            return never
-        if len(tests) < 2:
-            return tests[0] if tests else None
-        return lambda item, run: all(t(item, run) for t in tests)
+        return all_of(tests) if len(tests) > 1 else (tests[0] if tests else None)
 
 
 def items_rule(find: Finder, checks: Sequence[ItemCheck], group: GroupCheck | None, cardinality: Cardinality) -> Rule:
