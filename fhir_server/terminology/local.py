@@ -12,6 +12,7 @@ from fhir_server.definitions.code_system import CodeSystem, Concept, Designation
 from fhir_server.definitions.concept_map import ConceptMap
 from fhir_server.definitions.registry import Definitions
 from fhir_server.definitions.value_set import Include, ValueSet
+from fhir_server.search.folding import fold
 from fhir_server.terminology.display import judge_display, valid_displays
 from fhir_server.terminology.extent import Extent, Open, Test, both, union, untold
 from fhir_server.terminology.hierarchy import Hierarchy
@@ -40,6 +41,7 @@ class LocalTerminology:
         self._extents: dict[str, Extent] = {}
         self._hierarchies: dict[tuple[str, str | None], Hierarchy] = {}
         self._expansions: dict[str, Expansion] = {}
+        self._words: dict[str, tuple[str, ...]] = {}
         self._checks: dict[CheckKey, CodeCheck] = {}
 
     def contains(self, value_set: str, system: str | None, code: str) -> bool | None:
@@ -68,9 +70,25 @@ class LocalTerminology:
             )
         return self._memberships[value_set]
 
-    def expand(self, value_set: str) -> Expansion | None:
+    def expand(self, value_set: str, text: str | None = None) -> Expansion | None:
         """The concepts of a value set in the order of its definition; None when the value set is not known."""
         self._refresh()
+        whole = self._whole(value_set)
+        if whole is None or not text or not text.strip():
+            return whole
+        if value_set not in self._words:
+            if len(self._words) >= ROOM_FOR_EXPANSIONS:
+                self._words.pop(next(iter(self._words)))
+            self._words[value_set] = tuple(map(words_of, whole.entries))
+        wanted = [f" {word}" for word in fold(text).split()]
+        found = (
+            each
+            for each, words in zip(whole.entries, self._words[value_set], strict=True)
+            if all(word in words for word in wanted)
+        )
+        return replace(whole, entries=tuple(found))
+
+    def _whole(self, value_set: str) -> Expansion | None:
         if value_set not in self._expansions:
             extent, definition = self._extent(value_set, ()), self._definitions.value_set(value_set)
             if extent is None or definition is None:
@@ -145,6 +163,7 @@ class LocalTerminology:
         self._extents.clear()
         self._hierarchies.clear()
         self._expansions.clear()
+        self._words.clear()
         self._checks.clear()
         self._generation = self._definitions.generation
 
@@ -354,6 +373,12 @@ def entry(system: str, concept: Concept, display: str | None, designations: tupl
         is_abstract(concept),
         is_inactive(concept),
     )
+
+
+def words_of(each: Entry) -> str:
+    """The words of a concept's code and names as a filter compares them, each behind a space."""
+    texts = (each.code, each.display or "", *(designation.value for designation in each.designations))
+    return " ".join(("", *map(fold, texts)))
 
 
 def is_inactive(concept: Concept) -> bool:

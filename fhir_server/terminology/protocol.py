@@ -96,8 +96,12 @@ class Terminology(Protocol):
     def contains(self, value_set: str, system: str | None, code: str) -> bool | None:
         """True when the code is in the value set; without a system, when any system of the value set has it."""
 
-    def expand(self, value_set: str) -> Expansion | None:
-        """The concepts of a value set; None when the value set is not known."""
+    def expand(self, value_set: str, text: str | None = None) -> Expansion | None:
+        """The concepts of a value set, those that a text finds where one is given; None for an unknown value set.
+
+        A text finds what has, for each of its words, a word that starts so: in the code, the display or a
+        designation, without regard to case and accents.
+        """
 
     def validate_code(
         self,
@@ -130,7 +134,7 @@ class NoTerminology:
         """None: it cannot be told."""
         return None
 
-    def expand(self, value_set: str) -> Expansion | None:
+    def expand(self, value_set: str, text: str | None = None) -> Expansion | None:
         """None: no value set is known."""
         return None
 
