@@ -75,7 +75,7 @@ def _parts(body: Any, operation: Operation) -> dict[str, Mapping[str, Any]]:
     for part in listed:
         name = part.get("name")
         if not isinstance(name, str) or name not in _PARTS:
-            raise operation.malformed(f"there is no part {excerpt(name)}", nearest(str(name), _PARTS))
+            raise operation.malformed(f"there is no part {excerpt(name)!r}", nearest(str(name), _PARTS))
         if name in parts:
             raise operation.malformed(f"the part {name!r} appears more than once")
         parts[name] = part

@@ -172,7 +172,7 @@ class _Editing:
             if isinstance(value, dict):
                 if step not in value:
                     text = f"{_written(pointer[: at + 1])} does not exist"
-                    raise operation.refused(text, f"In {_written(pointer[:at])}, {nearest(step, value)}")
+                    raise operation.refused(text, nearest(step, value))
                 value = value[step]
             elif isinstance(value, list):
                 value = value[self._index(pointer[: at + 1], len(value) - 1, operation)]

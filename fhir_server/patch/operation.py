@@ -62,6 +62,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = list(known)
     close = get_close_matches(name[:_LONGEST_EXCERPT], names[:1000], 1)
     if close:
-        return f"did you mean {close[0]!r}?"
+        return f"Did you mean {close[0]!r}?"
     shown = ", ".join(map(excerpt, names[:_MOST_NAMES])) + (", ..." if len(names) > _MOST_NAMES else "")
-    return f"known here: {shown or 'nothing'}."
+    return f"Known here: {shown or 'nothing'}."

@@ -167,6 +167,8 @@ class _Editing:
             raise operation.refused(f"the element already has the attribute {kind[1:]}", "Replace it instead.")
 
     def _declare(self, prefix: str, uri: str, element: etree._Element, operation: Operation) -> None:
+        if prefix in ("xml", "xmlns"):
+            raise operation.malformed(f"the prefix {prefix} is XML's own")
         if prefix in element.nsmap:
             raise operation.refused(f"the prefix {prefix} is already declared there")
         if not uri.strip():
