@@ -11,7 +11,7 @@ from fhir_server.terminology.protocol import Membership, Terminology
 from fhir_server.validation.primitive import shown
 from fhir_server.validation.run import Check, Json, Run
 
-CODED_PRIMITIVES = frozenset({"code", "uri", "string", "canonical", "url"})
+CODED_PRIMITIVES = frozenset({"code", "uri", "string", "url"})
 SAMPLE = 8
 
 

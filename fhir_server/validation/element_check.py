@@ -91,7 +91,7 @@ class ElementChecks:
         yield self._invariants(element, floor)
 
     def _types(self, node: ElementNode, floor: Floor, profile: str) -> ItemCheck | None:
-        codes = {t.code for t in node.types}
+        codes = {t.code for t in node.types if t.code}  # three of the core's extensions leave it out
         if not codes or floor.has(lambda e: {t.code for t in e.types} <= codes) or node.root is None:
             return None
         is_subtype, label = self._definitions.is_subtype, node.label

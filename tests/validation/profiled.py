@@ -8,7 +8,8 @@ from typing import Any
 from fhir_server.definitions.registry import r4
 from fhir_server.definitions.structure import TYPE_URL
 from fhir_server.errors import Issue
-from fhir_server.validation.validator import Depth, Validator
+from fhir_server.validation.depth import Depth
+from fhir_server.validation.validator import Validator
 
 BASE = "https://example.org/fhir/StructureDefinition/"
 LOINC = "http://loinc.org"

@@ -43,16 +43,16 @@ def test_references_within_a_resource_are_resolved():
 
 
 def test_references_between_entries_are_resolved():
+    observation = resource("Observation", id="o", subject={"reference": "Patient/p"})
     entries = [
-        {"fullUrl": "https://example.org/fhir/Observation/o", "resource": resource("Observation", id="o")},
+        {"fullUrl": "https://example.org/fhir/Observation/o", "resource": observation},
         {"fullUrl": "https://example.org/fhir/Patient/p", "resource": {"resourceType": "Patient", "id": "p"}},
     ]
-    entries[0]["resource"]["subject"] = {"reference": "Patient/p"}
     body = resource("Bundle", entry=entries)
     at = "Bundle.entry.resource"
     expression = "$this is Observation implies Observation.subject.resolve() is Patient"
     assert holds(expression, body, at=at)
-    entries[0]["resource"]["subject"] = {"reference": "Patient/q"}
+    observation["subject"] = {"reference": "Patient/q"}
     assert not holds("$this is Observation implies Observation.subject.resolve().exists()", body, at=at)
 
 

@@ -111,8 +111,8 @@ def test_a_warning_is_only_told_at_full_depth():
     body["differential"]["element"][0]["constraint"] = [
         {"key": "p-1", "severity": "warning", "human": "h", "expression": "name.exists()"}
     ]
-    for depth, told in (("write", False), ("full", True)):
-        found = Checked(body, depth=depth).validator.validate(resource("Patient"), profiles=[BASE + "p"])
+    for checked, told in ((Checked(body), False), (Checked(body, depth="full"), True)):
+        found = checked.validator.validate(resource("Patient"), profiles=[BASE + "p"])
         assert any(i.rule == "p-1" for i in found.issues) is told
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from fhir_server.fhirpath.environment import NullEnvironment
 from fhir_server.validation.resolution import resolved
 from fhir_server.validation.run import Run
 
@@ -12,7 +13,7 @@ OBSERVATION = {"resourceType": "Observation", "id": "o", "contained": [{"resourc
 
 def run_in(*entries):
     bundle = {"resourceType": "Bundle", "entry": [{"fullUrl": u, "resource": r} for u, r in entries]}
-    run = Run(bundle, lambda run: None)
+    run = Run(bundle, lambda run: NullEnvironment())
     run.resource = run.root = OBSERVATION
     return run
 
@@ -57,12 +58,14 @@ def test_a_relative_reference_from_a_uuid_names_the_only_one_it_can():
 
 
 def test_what_is_not_there_is_asked_for_outside():
-    run = Run(OBSERVATION, lambda run: None, {"Patient/p": PATIENT}.get)
+    run = Run(
+        OBSERVATION, lambda run: NullEnvironment(), lambda reference: PATIENT if reference == "Patient/p" else None
+    )
     assert value_of("Patient/p", run) is PATIENT
     assert value_of("Patient/q", run) is None
 
 
 @pytest.mark.parametrize("entry", [None, "text", [None, 5, {"resource": []}]])
 def test_a_bundle_of_any_shape_is_searched(entry):
-    run = Run({"resourceType": "Bundle", "entry": entry}, lambda run: None)
+    run = Run({"resourceType": "Bundle", "entry": entry}, lambda run: NullEnvironment())
     assert resolved("Patient/p", run) is None

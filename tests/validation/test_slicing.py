@@ -304,9 +304,10 @@ def test_an_extension_tells_slices():
             element("Patient.name:legal.extension:kind.value[x]", fixedCode="legal", type=[{"code": "code"}]),
         )
     )
-    name = {"text": "a", "extension": [{"url": "urn:kind", "valueCode": "legal"}]}
+    kind = {"url": "urn:kind", "valueCode": "legal"}
+    name = {"text": "a", "extension": [kind]}
     assert checked.texts(resource("Patient", name=[name])) == []
-    name["extension"][0]["valueCode"] = "other"
+    kind["valueCode"] = "other"
     assert len(checked.texts(resource("Patient", name=[name]))) == 1
 
 
