@@ -1,4 +1,4 @@
-"""What search asks of a terminology: the codes that `:in`, `:not-in`, `:above` and `:below` stand for (FHIR R4, 3.1.1.4.5)."""
+"""What search asks of a terminology: the codes behind `:in`, `:not-in`, `:above` and `:below` (FHIR R4, 3.1.1.4.5)."""
 
 from __future__ import annotations
 
