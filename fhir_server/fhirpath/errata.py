@@ -39,6 +39,11 @@ CORRECTIONS: Mapping[str, str] = {
     "offset.empty() or (when.exists() and ((when in ('C' | 'CM' | 'CD' | 'CV')).not()))": (
         "offset.empty() or (when.exists() and when.where($this in ('C' | 'CM' | 'CD' | 'CV')).empty())"
     ),
+    # The text says "if it is a dateTime"; a Period is no mistake.
+    "($this as dateTime).toString().length() >= 8":
+        "($this is dateTime) implies (($this as dateTime).toString().length() >= 8)",
+    # Units that cannot be compared do not make a range wrong; R5 says it so.
+    "low.empty() or high.empty() or (low <= high)": "low.empty() or high.empty() or iif(low > high, false, true)",
     # Narratives are asked of resources that stand alone.
     "text.`div`.exists()": "(%rootResource != $this) or text.`div`.exists()",
 }  # fmt: skip

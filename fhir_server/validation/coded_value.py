@@ -13,7 +13,7 @@ from fhir_server.definitions.registry import Definitions
 from fhir_server.definitions.structure import Binding
 from fhir_server.terminology.protocol import Membership, Terminology
 from fhir_server.validation.binding import CODED_PRIMITIVES, Bindings, coding_text, not_in
-from fhir_server.validation.coding import UNJUDGED, Codings, Judgement, Memory, Question, report
+from fhir_server.validation.coding import REMOTE_SYSTEMS, UNJUDGED, Codings, Judgement, Memory, Question, report
 from fhir_server.validation.primitive import shown
 from fhir_server.validation.run import Check, Fault, Json, Run
 
@@ -113,13 +113,18 @@ def concept_check(memory: Memory, rule: BindingRule | None, one: Check) -> Check
             if coding.__class__ is dict:
                 found = judged(memory, coding, language)
                 if found.findings:
-                    report(found.findings, coding, run)
+                    report(found.findings, coding, run, softened=any(map(is_remote, codings)))
                 outside = outside and found.member is False
         if outside and rule is not None:
             report_outside(rule, value, codings, run)
         return count
 
     return check
+
+
+def is_remote(coding: Any) -> bool:
+    """True for a coding that only a terminology server can judge; it then judges the whole concept."""
+    return coding.__class__ is dict and coding.get("system") in REMOTE_SYSTEMS
 
 
 def judged(memory: Memory, coding: Json, language: Any, shows: str | None = "display") -> Judgement:

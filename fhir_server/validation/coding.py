@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fhir_server.definitions.registry import Definitions
 from fhir_server.terminology.named_system import JUDGES
@@ -18,6 +18,11 @@ ROOM_FOR_JUDGEMENTS = 16384
 NAMED_SYSTEMS = frozenset(JUDGES) - {URI_SYSTEM}
 WELL_KNOWN = ("http://snomed.info/sct", "http://loinc.org", "http://unitsofmeasure.org",
               "http://www.nlm.nih.gov/research/umls/rxnorm")  # fmt: skip
+REMOTE_SYSTEMS = frozenset(WELL_KNOWN) - {"http://unitsofmeasure.org"} | {
+    "http://www.ama-assn.org/go/cpt", "http://hl7.org/fhir/ndfrt", "http://hl7.org/fhir/sid/cvx",
+    "http://hl7.org/fhir/sid/ndc", "http://hl7.org/fhir/sid/icd-10", "http://hl7.org/fhir/sid/icd-9-cm",
+    "http://hl7.org/fhir/sid/icd-10-cm",
+}  # fmt: skip
 HL7 = ("http://hl7.org/fhir", "https://hl7.org/fhir", "http://www.hl7.org/fhir", "https://www.hl7.org/fhir")
 IDENTIFYING = ("http://hl7.org/fhir/sid/", "http://hl7.org/fhir/test")
 BUILD = ("http://build.fhir.org", "https://build.fhir.org")
@@ -98,6 +103,8 @@ class Codings:
             finding = self.version_finding(system, version, required=question.required)
         if finding is not None:
             return Judgement((finding,), member)
+        if question.alone and membership is None and system == URI_SYSTEM:
+            return Judgement((), None)
         return Judgement(self.code_findings(system, code, display, language, question.value_set), member)
 
     def code_findings(
@@ -105,6 +112,8 @@ class Codings:
     ) -> tuple[Finding, ...]:
         """What is wrong with a code of a system, or with its display."""
         check = self._terminology.validate_code(system, code, display, (language or ENGLISH,), value_set)
+        if not check.system_known and self._is_no_element(system, code):
+            return (Finding("code", "error", "code-invalid", f"{shown(code)} is not an element of {system}."),)
         if check.found is False:
             severity = "warning" if system in NAMED_SYSTEMS else "error"
             return (Finding("code", severity, "code-invalid", f"{shown(code)} is not a code of {system}."),)
@@ -119,6 +128,11 @@ class Codings:
         if check.display_ok is False:
             found.append(Finding("display", "error", "invalid", wrong_display(system, code, display, check)))
         return tuple(found)
+
+    def _is_no_element(self, system: str, code: str) -> bool:
+        """True where a structure serves as the code system of its elements, and has none of this id."""
+        structure = self._definitions.structure(system)
+        return structure is not None and all(element.id != code for element in structure.elements)
 
     def version_finding(self, system: str, version: str, *, required: bool) -> Finding | None:
         """What is wrong with the version of a system whose other versions are known."""
@@ -188,6 +202,8 @@ class Memory(dict[Key, Judgement]):
         return found
 
 
-def report(findings: tuple[Finding, ...], coding: Json, run: Run) -> None:
-    """Report what is wrong with a coding."""
-    run.faults.extend(finding.fault(coding) for finding in findings)
+def report(findings: tuple[Finding, ...], coding: Json, run: Run, *, softened: bool = False) -> None:
+    """Report what is wrong with a coding; `softened` makes warnings of errors."""
+    for finding in findings:
+        fault = finding.fault(coding)
+        run.report(replace(fault, severity="warning") if softened else fault)

@@ -26,6 +26,17 @@ def extension_is_whole(value: Json, run: Run) -> bool:
     return rest == 1 if "extension" in value else rest > 0
 
 
+# What an expression raises for a value whose shape is not that of its type.
+UNDECIDABLE = (
+    FHIRPathError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
+)
+
 # By key, for constraints that R4 itself defines: what the expression says, in a form that costs less.
 NATIVE: dict[str, Predicate] = {"ext-1": extension_is_whole}
 
@@ -108,7 +119,7 @@ def rule_of(constraint: Constraint, holds: Predicate) -> Rule:
         try:
             if not holds(value, run):
                 run.report(broken(constraint, value, None))
-        except (FHIRPathError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
+        except UNDECIDABLE as error:
             if not run.faults:
                 run.report(undecided(constraint, value, error))
 

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 from fhir_server.definitions.registry import Definitions
 from fhir_server.definitions.structure import TYPE_URL, Binding, Constraint, Element
 from fhir_server.validation.binding import Bindings
-from fhir_server.validation.constraint import Constraints, broken
+from fhir_server.validation.constraint import UNDECIDABLE, Constraints, broken
 from fhir_server.validation.element_tree import ElementNode
 from fhir_server.validation.item import Item
 from fhir_server.validation.narrative_language import narrative_language_check
+from fhir_server.validation.primitive import FORMATS
 from fhir_server.validation.run import Fault, Run
 from fhir_server.validation.slicing import ItemCheck, fault_at
 from fhir_server.validation.value_bound import bound_check
@@ -20,6 +21,7 @@ from fhir_server.validation.value_pattern import difference, is_same, is_within
 
 # R4 binds component.value[x] of a vital sign, whatever its type, to units that not even its own panels keep to.
 MISTAKEN = frozenset({"http://hl7.org/fhir/ValueSet/ucum-vitals-common"})
+SHAPES = frozenset({str, dict})
 WEAKER = frozenset({"required", "extensible", "preferred"})
 
 
@@ -113,7 +115,7 @@ class ElementChecks:
         by_type: dict[str, Callable[[Any, Any, Run], int]] = {}
 
         def check(item: Item, run: Run) -> None:
-            if item.value is None:
+            if item.value.__class__ not in SHAPES:
                 return
             one = by_type.get(item.type)
             if one is None:
@@ -153,6 +155,17 @@ class ElementChecks:
                 structure = self._definitions.structure(base) if base else None
         return found
 
+    def _test_primitive(self, item: Item, added: Sequence[Constraint], run: Run) -> None:
+        for constraint in added:
+            try:
+                holds = self._constraints.predicate(constraint, item.type)(item.value, run)
+            except UNDECIDABLE:
+                continue  # its shape was found wrong before
+            if not holds:
+                holder, key, index = item.place
+                fault = broken(constraint, holder, key)
+                run.report(fault if index is None else fault.at(index))
+
     def _constrained(self, added: Sequence[Constraint]) -> ItemCheck:
         constraints = self._constraints
 
@@ -161,10 +174,8 @@ class ElementChecks:
             if value.__class__ is dict:
                 for constraint in added:
                     constraints.rule(constraint, item.type)(value, run)
-            elif value is not None:
-                for constraint in added:
-                    if not constraints.predicate(constraint, item.type)(value, run):
-                        run.report(broken(constraint, item.holder, item.key))
+            elif value is not None and item.type in FORMATS:
+                self._test_primitive(item, added, run)
 
         nested = within_resource(check)
         # For FHIRPath an entry's resource is %resource itself, a contained one is seen from its container.

@@ -20,6 +20,7 @@ RESPONSES = frozenset({"batch-response", "transaction-response"})
 TRANSACTIONS = frozenset({"batch", "transaction"})
 PARAMETER = re.compile(r"[_a-zA-Z][_a-zA-Z0-9.:-]*").fullmatch
 SLASHES = (1, 3)
+WHITE_SPACE = re.compile(r"\s", re.ASCII).search
 
 
 class ReferenceTargets:
@@ -43,7 +44,7 @@ class ReferenceTargets:
         return check
 
     def _literal(self, reference: str, value: Json, targets: frozenset[str] | None, run: Run) -> None:
-        if not reference.isprintable() or " " in reference:
+        if WHITE_SPACE(reference):
             complain(value, f"{shown(reference)} holds white space, so it cannot be a reference.", run)
         elif reference == "#" and run.resource is run.root:
             complain(value, "Only a contained resource can refer to its container as '#'.", run)

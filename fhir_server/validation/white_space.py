@@ -37,7 +37,7 @@ def is_tight(code: str) -> bool:
 def text_check(kind: str, member: Member, one: Check) -> Check:
     """The check of text: what nobody can see in it is a warning."""
     key = member.key
-    plain = is_plain(member)
+    plain = is_plain(member) and key != "id"
 
     def check(value: Any, holder: Json, run: Run) -> int:
         if plain and value.__class__ is str and value.isprintable() and 0 < len(value) < SHORT and value[0] != " ":
