@@ -41,6 +41,12 @@ class Names:
             found = self._texts[number] = value(self._connection, "SELECT text FROM name WHERE number=?", (number,))
         return found
 
+    def matching(self, operator: str, text: str) -> list[Value]:
+        """The numbers of the names that start with, end with or contain a text; all names are looked at."""
+        places = {"starts": "substr(text, 1, length(?1))=?1", "ends": "substr(text, -length(?1))=?1"}
+        condition = places.get(operator, "instr(text, ?1)>0")
+        return [number for (number,) in rows(self._connection, f"SELECT number FROM name WHERE {condition}", (text,))]
+
     def make(self, text: str) -> int:
         """The number of a name, made now if it is new."""
         found = self._numbers.get(text)
