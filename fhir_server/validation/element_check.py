@@ -21,7 +21,6 @@ from fhir_server.validation.value_pattern import difference, is_same, is_within
 
 # R4 binds component.value[x] of a vital sign, whatever its type, to units that not even its own panels keep to.
 MISTAKEN = frozenset({"http://hl7.org/fhir/ValueSet/ucum-vitals-common"})
-SHAPES = frozenset({str, dict})
 WEAKER = frozenset({"required", "extensible", "preferred"})
 
 
@@ -115,7 +114,7 @@ class ElementChecks:
         by_type: dict[str, Callable[[Any, Any, Run], int]] = {}
 
         def check(item: Item, run: Run) -> None:
-            if item.value.__class__ not in SHAPES:
+            if not isinstance(item.value, str | dict):
                 return
             one = by_type.get(item.type)
             if one is None:
