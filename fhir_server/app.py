@@ -1,24 +1,53 @@
-"""The HTTP service, composed: its routes, what they share, and the page to try it (FHIR R4, 3.1.0 RESTful API)."""
+"""The HTTP service, composed: store, repository, FHIR routes, pages (FHIR R4, 3.1.0 RESTful API)."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
+from secrets import token_bytes
+from tempfile import NamedTemporaryFile
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
+from starlette.routing import Route as Page
 
 from fhir_server.definitions.registry import Definitions
-from fhir_server.errors import FhirError, Issue, NotFound, operation_outcome
-from fhir_server.formats import receive
-from fhir_server.operations.validate import answer
+from fhir_server.interactions.routes import ROUTES
+from fhir_server.repository.attempt import Means, Rules
+from fhir_server.repository.codes import Codes
+from fhir_server.repository.intake import REFERRING, REFERRING_KEY, Intake
+from fhir_server.repository.reference import Targets
+from fhir_server.repository.repository import Repository
+from fhir_server.resource.identity import request_ids, time_ordered_ids
+from fhir_server.resource.instant import Clock
 from fhir_server.resource.parsing import Limits
-from fhir_server.rest import FhirResponse, failed, read_body, refused, refused_by_framework
+from fhir_server.rest.body import Receive
+from fhir_server.rest.cursor import Cursors
+from fhir_server.rest.node import Node
+from fhir_server.rest.router import Router
+from fhir_server.rest.service import PREFIX, FhirService, Scope, Send
+from fhir_server.rest.web import failed, refused_by_framework
+from fhir_server.search.index import Indexer
+from fhir_server.search.limits import Limits as SearchLimits
+from fhir_server.search.query import Searcher
 from fhir_server.settings import Settings
+from fhir_server.store.protocol import Numbered, Store
+from fhir_server.store.sqlite.store import SqliteStore
+from fhir_server.terminology.knowledge import Knowledge
+from fhir_server.terminology.local import LocalTerminology
 from fhir_server.validation.validator import Validator
+
+DATABASE = "nhipcau.sqlite"
+KEY_FILE = "cursor.key"
 
 PAGE = resources.files("fhir_server").joinpath("start_page")
 PAGE_FILES = {
@@ -34,34 +63,169 @@ PAGE_HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a service gets what it must not make up itself: its folder, the time, and its own addresses."""
+
+    data: Path
+    clock: Clock = time.time
+    bases: tuple[str, ...] = ()
+    database: Path | None = None
+
+
+Prepare = Callable[[Node], Awaitable[None]]
+"""What is done once, before the first request is answered."""
+
+
+async def prepare_nothing(_node: Node) -> None:
+    """Be ready at once."""
+
+
 class Service:
-    """What the routes share: definitions, the validator at full depth, and the limits of what is read."""
+    """The ASGI application: FHIR URLs go their own short way, everything else through the web framework."""
 
-    definitions: Definitions
-    validator: Validator
-    limits: Limits
-    body_bytes: int
+    def __init__(
+        self, definitions: Definitions, settings: Settings, origin: Origin, prepare: Prepare = prepare_nothing
+    ) -> None:
+        self._prepare = prepare
+        self._definitions = definitions
+        self._settings = settings
+        self._origin = origin
+        self.fhir = FhirService(Router(ROUTES, definitions.resource_types), definitions, settings, request_ids())
+        self.web = web_application(self)
+        self.is_ready = False
 
-    async def validate(self, request: Request) -> Response:
-        """Answer $validate, on the type in the URL where there is one."""
-        expected = request.path_params.get("type")
-        if expected is not None and expected not in self.definitions.resource_types:
-            raise NotFound(f"R4 has no resource type {expected}.")
-        raw = await read_body(request, self.body_bytes)
-        profiles = request.query_params.getlist("profile")
-        issues = await run_in_threadpool(self._issues, raw, profiles, expected)
-        return FhirResponse(operation_outcome(issues))
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path.startswith(PREFIX) and path[len(PREFIX) : len(PREFIX) + 1] in ("", "/"):
+                await self.fhir(scope, receive, send)
+                return
+        await self.web(scope, receive, send)
 
-    def _issues(self, raw: bytes, profiles: Sequence[str], expected: str | None) -> tuple[Issue, ...]:
-        return answer(self.validator, receive(raw, self.definitions, self.limits), profiles, expected)
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Node]:
+        """Open the store and be ready to answer; what was accepted is finished before it is closed."""
+        store = SqliteStore(self._origin.database or self._origin.data / DATABASE, self._origin.clock)
+        try:
+            node = await composed(store, self._definitions, self._settings, self._origin, self.fhir)
+            self.fhir.context = node
+            await self._prepare(node)
+            self.is_ready = True
+            yield node
+        finally:
+            self.is_ready = False
+            await store.close()
 
 
-async def health() -> dict[str, str]:
-    """Answer that the service is ready; it starts to listen only when it is."""
-    return {"status": "ok"}
+async def composed(
+    store: Store, definitions: Definitions, settings: Settings, origin: Origin, service: FhirService
+) -> Node:
+    """Return the node over a store: everything that handlers work with."""
+    bases = tuple(filter(None, (settings.base_url, *origin.bases)))
+    zone = ZoneInfo(settings.time_zone)
+    indexer = Indexer(definitions, zone=zone, bases=bases, numbers=await parameter_numbers(store, definitions))
+    knowledge = Knowledge(definitions, LocalTerminology(definitions))
+    full = Validator(definitions, knowledge.terminology, depth="full")
+    targets = Targets(definitions.resource_types, bases)
+    means = Means(
+        store=store,
+        definitions=definitions,
+        intake=Intake(definitions, indexer, targets, validator=write_validator(definitions, settings), adviser=full),
+        targets=targets,
+        searcher=Searcher(
+            indexer.parameters,
+            codes=Codes(knowledge.terminology),
+            zone=zone,
+            bases=bases,
+            limits=SearchLimits(count=settings.largest_page_entries),
+        ),
+        clock=origin.clock,
+        new_id=time_ordered_ids(origin.clock),
+        rules=Rules(
+            integrity=settings.referential_integrity,
+            unchanged_makes_version=settings.unchanged_makes_version,
+            deleted_at_once=settings.conditional_delete,
+            limits=limits_of(settings),
+        ),
+    )
+    return Node(
+        repository=Repository(means),
+        definitions=definitions,
+        knowledge=knowledge,
+        settings=settings,
+        validator=full,
+        cursors=Cursors(signing_key(origin.data)),
+        limits=limits_of(settings),
+        bundle_limits=Limits(settings.json_depth, settings.bundle_keys, settings.string_characters),
+        routes=service.router.routes,
+        find=service.router.find,
+        dispatch=service.dispatch,
+        started=int(origin.clock() * 1000),
+    )
 
 
-def page(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
+async def parameter_numbers(store: Store, definitions: Definitions) -> dict[str, int]:
+    """Return the numbers of all search parameters, as the store keeps them for ever."""
+    registry = Indexer(definitions, numbers=await store.number(())).parameters
+    wanted = [
+        Numbered(f"{kind}.{code}", parameter.number, parameter.type)
+        for kind in sorted(definitions.resource_types)
+        for code, parameter in registry.of(kind).items()
+    ]
+    return dict(await store.number([Numbered(REFERRING_KEY, REFERRING, "reference"), *wanted]))
+
+
+def write_validator(definitions: Definitions, settings: Settings) -> Validator | None:
+    """Return what checks a resource before it is stored, None where nothing does."""
+    if settings.validation == "off":
+        return None
+    return Validator(definitions, claimed_profiles=settings.validation == "profiles")
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the limits of one body."""
+    return Limits(settings.json_depth, settings.json_keys, settings.string_characters)
+
+
+def signing_key(data: Path) -> bytes:
+    """Return the key that cursors are signed with, made when the folder has none; processes that start agree on one."""
+    file = data / KEY_FILE
+    if not file.exists():
+        with NamedTemporaryFile(dir=data, prefix=KEY_FILE) as made:
+            made.write(token_bytes(32))
+            made.flush()
+            with suppress(FileExistsError):
+                file.hardlink_to(made.name)
+    return file.read_bytes()
+
+
+def web_application(service: Service) -> FastAPI:
+    """Return the routes that are not FHIR's."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    async def health() -> dict[str, str]:
+        """Answer that the service runs; it starts to listen only when it can answer."""
+        return {"status": "ok"}
+
+    async def ready() -> Response:
+        """Answer whether the service takes requests: not before it is open, and no more while it stops."""
+        return Response(status_code=200 if service.is_ready else 503)
+
+    routes: Sequence[BaseRoute] = [Page(path, page(*file)) for path, file in PAGE_FILES.items()]
+    made = FastAPI(title="Nhịp Cầu", routes=list(routes), docs_url=None, redoc_url=None, lifespan=lifespan)
+    made.add_api_route("/health", health)
+    made.add_api_route("/ready", ready, response_class=Response)
+    made.add_exception_handler(HTTPException, refused_by_framework)
+    made.add_exception_handler(Exception, failed)
+    return made
+
+
+def page(name: str, media_type: str) -> Callable[[Request], Awaitable[Any]]:
     """Return the endpoint of one file of the start page."""
     content = PAGE.joinpath(name).read_bytes()
 
@@ -71,21 +235,8 @@ def page(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]
     return endpoint
 
 
-def limits_of(settings: Settings) -> Limits:
-    """Return the limits of one body."""
-    return Limits(settings.json_depth, settings.json_keys, settings.string_characters)
-
-
-def application(definitions: Definitions, settings: Settings) -> FastAPI:
-    """Return the service over these definitions, ready to answer."""
-    service = Service(definitions, Validator(definitions, depth="full"), limits_of(settings), settings.body_bytes)
-    routes: list[BaseRoute] = [
-        Route("/fhir/$validate", service.validate, methods=["POST"]),
-        Route("/fhir/{type}/$validate", service.validate, methods=["POST"]),
-        *(Route(path, page(*file)) for path, file in PAGE_FILES.items()),
-    ]
-    composed = FastAPI(title="Nhịp Cầu", routes=routes, docs_url=None, redoc_url=None)
-    composed.add_api_route("/health", health)
-    for kind, handler in ((FhirError, refused), (HTTPException, refused_by_framework), (Exception, failed)):
-        composed.add_exception_handler(kind, handler)
-    return composed
+def application(
+    definitions: Definitions, settings: Settings, origin: Origin, prepare: Prepare = prepare_nothing
+) -> Service:
+    """Return the service over these definitions."""
+    return Service(definitions, settings, origin, prepare)

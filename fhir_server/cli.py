@@ -4,9 +4,10 @@ import signal
 import socket
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import orjson
 import typer
@@ -15,15 +16,18 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.text import Text
 
-from fhir_server.app import application, limits_of
+from fhir_server.app import Origin, Service, application, limits_of
 from fhir_server.definitions.registry import Definitions, r4
+from fhir_server.demo.story import demo_facts, load_story
 from fhir_server.errors import FhirError, Invalid, Issue, TooLarge
 from fhir_server.fhirpath.engine import Engine
 from fhir_server.formats import numbered_lines, receive, receive_exact
 from fhir_server.package import load_package
 from fhir_server.resource.exact import dump_exact
+from fhir_server.rest.node import Node
 from fhir_server.settings import settings
 from fhir_server.validation.validator import Validator
+from fhir_server.workers import supervise
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 package_app = typer.Typer(help="Look into FHIR packages.", no_args_is_help=True)
@@ -31,11 +35,13 @@ app.add_typer(package_app, name="package")
 
 COLOURS = {"fatal": "bold red", "error": "red", "warning": "yellow", "information": "cyan"}
 
+SECONDS_TO_FINISH = 30
 FORMATS = "JSON, XML or NDJSON."
 Packages = Annotated[
     list[Path] | None,
     typer.Option("--package", metavar="FILE", exists=True, help="First add this FHIR package (.tgz or folder)."),
 ]
+Data = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="The folder that everything is kept in.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, metavar="NUMBER", help="The port to listen on.")]
 
 
@@ -102,24 +108,43 @@ def show(
 def serve(
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
     port: Port = 8080,
+    data: Data = Path("nhipcau-data"),
+    workers: Annotated[int, typer.Option(min=1, max=64, metavar="NUMBER", help="How many processes answer.")] = 1,
+    store: Annotated[str | None, typer.Option(metavar="URL", help="Where resources are kept: sqlite:///FILE.")] = None,
+    validation: Annotated[
+        Literal["off", "base", "profiles"] | None, typer.Option(help="What a write is checked against.")
+    ] = None,
+    auth: Annotated[Literal["on", "off"], typer.Option(help="Whether clients must say who they are.")] = "off",
     package: Packages = None,
 ) -> None:
-    """Run the HTTP service until it is stopped. It asks nobody who they are."""
-    run(listening(host, port), definitions_with(package))
+    """Run the server until it is stopped."""
+    refuse_strangers(host, auth)
+    listener = listening(host, port)
+    chosen = settings() if validation is None else settings().model_copy(update={"validation": validation})
+    base = base_of(host, listener)
+    print_line(Text(f"FHIR R4: {base}/fhir\nOnly programs on this machine can reach it: nobody is asked who they are."))
+    origin = Origin(made(data), bases=(f"{base}/fhir",), database=database_of(store))
+    run(listener, lambda: application(definitions_with(package), chosen, origin), workers)
 
 
 @app.command()
 def demo(
-    data: Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="The folder for demo.json.")],
+    data: Data = Path("nhipcau-demo"),
     port: Port = 8080,
 ) -> None:
-    """Run the service on this machine, and say what to open."""
+    """Run the server on this machine with a small story to try, and say what to open."""
     listener = listening("127.0.0.1", port)
-    base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    data.mkdir(parents=True, exist_ok=True)
-    (data / "demo.json").write_bytes(orjson.dumps({"baseUrl": f"{base}/fhir"}, option=orjson.OPT_INDENT_2))
-    print_line(Text(f"Mở / Open: {base}/\nKhông cần đăng nhập. / No login is needed. Ctrl+C: dừng / stop."))
-    run(listener, r4())
+    base = base_of("127.0.0.1", listener)
+    folder = made(data)
+    origin = Origin(folder, bases=(f"{base}/fhir",))
+    print_line(Text(f"Mở / Open: {base}/\nFHIR R4: {base}/fhir"))
+    print_line(Text("Không cần đăng nhập. / No login is needed. Ctrl+C: dừng / stop."))
+
+    async def tell(node: Node) -> None:
+        story = await load_story(node)
+        (folder / "demo.json").write_bytes(orjson.dumps(demo_facts(base, story), option=orjson.OPT_INDENT_2))
+
+    run(listener, lambda: application(r4().extended(), settings(), origin, tell))
 
 
 def main() -> None:
@@ -200,9 +225,65 @@ def listening(host: str, port: int) -> socket.socket:
         raise typer.Exit(2) from None
 
 
-def run(listener: socket.socket, definitions: Definitions) -> None:
+def base_of(host: str, listener: socket.socket) -> str:
+    """Return the URL that a listener is reached by."""
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listener.getsockname()[1]}"
+
+
+def made(folder: Path) -> Path:
+    """Return a folder, made if it does not exist."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def refuse_strangers(host: str, auth: str) -> None:
+    """Stop the command where others than this machine could come in without saying who they are."""
+    if auth == "on":
+        stop("This release has no authentication yet: --auth on cannot be had.")
+    if not is_loopback(host):
+        stop(f"Without authentication the server listens on this machine only, not on {host}: use --host 127.0.0.1.")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine only."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def database_of(url: str | None) -> Path | None:
+    """Return the file that the URL of a store names; stop the command for other stores."""
+    if url is None:
+        return None
+    if not url.startswith("sqlite:///"):
+        stop(f"There is no store for {url}: this release has sqlite:///FILE.")
+    return Path(url.removeprefix("sqlite://") if url.startswith("sqlite:////") else url.removeprefix("sqlite:///"))
+
+
+def stop(text: str) -> NoReturn:
+    """Say why a command cannot go on, and stop it."""
+    print_line(Text(text), to_errors=True)
+    raise typer.Exit(2)
+
+
+def run(listener: socket.socket, service: Callable[[], Service], workers: int = 1) -> None:
     """Serve until SIGTERM or SIGINT; what was accepted is finished, and the exit status is 0."""
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda _signal, _frame: sys.exit(0))
-    service = application(definitions, settings())
-    uvicorn.Server(uvicorn.Config(service, log_level="warning", access_log=False)).run([listener])
+    if workers > 1:
+        supervise(workers, lambda: run(listener, service))
+        return
+    config = uvicorn.Config(
+        service(),
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=settings().connections,
+        timeout_graceful_shutdown=SECONDS_TO_FINISH,
+    )
+    uvicorn.Server(config).run([listener])

@@ -14,11 +14,31 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="NHIPCAU_", frozen=True, extra="forbid")
 
     time_zone: str = "Asia/Ho_Chi_Minh"
+    base_url: str = ""
     body_bytes: int = Field(default=10_000_000, gt=0)
+    bundle_bytes: int = Field(default=50_000_000, gt=0)
+    binary_bytes: int = Field(default=50_000_000, gt=0)
     json_depth: int = Field(default=64, gt=0, le=1000)
     json_keys: int = Field(default=100_000, gt=0)
+    bundle_keys: int = Field(default=2_000_000, gt=0)
     string_characters: int = Field(default=1_048_576, gt=0)
+    transaction_entries: int = Field(default=5_000, gt=0)
+    batch_entries: int = Field(default=1_000, gt=0)
+    url_bytes: int = Field(default=8_192, gt=0)
+    header_bytes: int = Field(default=32_768, gt=0)
+    body_seconds: float = Field(default=60.0, gt=0)
+    gzip_bytes: int = Field(default=2_000, gt=0)
+    page_entries: int = Field(default=20, gt=0)
+    largest_page_entries: int = Field(default=1_000, gt=0)
+    included_entries: int = Field(default=5_000, gt=0)
+    connections: int = Field(default=1_000, gt=0)
+    cors_origins: tuple[str, ...] = ("http://localhost:*", "http://127.0.0.1:*")
     validation_depth: Literal["write", "full"] = "write"
+    validation: Literal["off", "base", "profiles"] = "base"
+    referential_integrity: bool = True
+    unchanged_makes_version: bool = False
+    conditional_delete: int = Field(default=1, gt=0)
+    logged_requests: Literal["failed", "all"] = "failed"
 
     @field_validator("time_zone")
     @classmethod
@@ -29,6 +49,14 @@ class Settings(BaseSettings):
             message = f"{name!r} is not a time zone of the IANA database, such as Asia/Ho_Chi_Minh"
             raise ValueError(message) from error
         return name
+
+    @field_validator("base_url")
+    @classmethod
+    def _has_no_slash_at_its_end(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            message = f"{url!r} is not the URL of a server, such as https://fhir.example.vn/fhir"
+            raise ValueError(message)
+        return url.rstrip("/")
 
 
 @cache

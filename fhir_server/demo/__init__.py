@@ -1,0 +1,1 @@
+"""A small story, made up, to try the server with: a commune station asks a hub hospital for a consultation."""

@@ -1,0 +1,1 @@
+"""The interactions of FHIR's RESTful API, one file each, and the table of their URLs (FHIR R4, 3.1.0)."""

@@ -1,0 +1,47 @@
+"""The table of all interactions: routing, CapabilityStatement, limits and scopes read it (FHIR R4, 3.1.0)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from fhir_server.errors import Invalid, Issue
+from fhir_server.interactions.batch import batch
+from fhir_server.interactions.create import create, creation
+from fhir_server.interactions.delete import conditional_delete, conditional_deletion, delete, deletion
+from fhir_server.interactions.patch import conditional_patch, conditional_patching, patch, patching
+from fhir_server.interactions.read import read, vread
+from fhir_server.interactions.transaction import transaction
+from fhir_server.interactions.update import conditional_update, conditional_updating, update, updating
+from fhir_server.rest.entry import Bundle, bundle_in
+from fhir_server.rest.exchange import Exchange, Reply, Route
+from fhir_server.rest.node import Node
+
+BUNDLES: Mapping[str, Callable[[Node, Exchange, Bundle], Awaitable[Reply]]] = {
+    "batch": batch,
+    "transaction": transaction,
+}
+"""What is done with a Bundle that comes to the base URL, by its type."""
+
+
+async def work_through(node: Node, exchange: Exchange) -> Reply:
+    """Do what the entries of a Bundle ask."""
+    sent = bundle_in(node, exchange)
+    work = BUNDLES.get(sent.type)
+    if work is None:
+        text = f"The base URL takes a Bundle of type {' or '.join(BUNDLES)}, not {sent.type[:40]!r}."
+        raise Invalid(Issue("error", "value", text, ("Bundle.type",), fix="To store this Bundle, send it to /Bundle."))
+    return await work(node, exchange, sent)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("read", "GET", "/{type}/{id}", read, "r"),
+    Route("vread", "GET", "/{type}/{id}/_history/{version}", vread, "r"),
+    Route("update", "PUT", "/{type}/{id}", update, "u", takes="resource", write=updating),
+    Route("update", "PUT", "/{type}", conditional_update, "u", takes="resource", write=conditional_updating),
+    Route("patch", "PATCH", "/{type}/{id}", patch, "u", takes="patch", write=patching),
+    Route("patch", "PATCH", "/{type}", conditional_patch, "u", takes="patch", write=conditional_patching),
+    Route("delete", "DELETE", "/{type}/{id}", delete, "d", write=deletion),
+    Route("delete", "DELETE", "/{type}", conditional_delete, "d", write=conditional_deletion),
+    Route("create", "POST", "/{type}", create, "c", takes="resource", write=creation),
+    Route("batch", "POST", "/", work_through, "crud", takes="bundle"),
+)

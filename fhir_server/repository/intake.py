@@ -1,0 +1,106 @@
+"""What becomes of a resource before it is stored: check, index, part (FHIR R4, 3.1.0.4 update, 3.1.0.8 create)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fhir_server.definitions.registry import Definitions
+from fhir_server.errors import FhirError, Invalid, Issue, Unprocessable
+from fhir_server.repository.reference import Key, Targets, reference_texts
+from fhir_server.repository.sent import Sent
+from fhir_server.resource.parsing import repeated_members
+from fhir_server.search.index import Indexer
+from fhir_server.search.row import Row
+from fhir_server.store.content import content
+from fhir_server.store.protocol import Content
+from fhir_server.validation.validator import Validator
+
+REFERRING = 8
+"""The number of the rows that every resource has for what it refers to here: of all types the same."""
+
+REFERRING_KEY = "Resource._reference"
+KEPT_BY_STORE = ("_id", "_lastUpdated")
+"""Search parameters whose values the store knows anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A resource ready to be committed: its JSON in two pieces, its index rows, and what it refers to here."""
+
+    content: Content
+    rows: Sequence[Row]
+    references: tuple[Key, ...]
+
+
+class Intake:
+    """Prepares resources. `validator` is None where writes are not validated; `adviser` checks at full depth."""
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        indexer: Indexer,
+        targets: Targets,
+        *,
+        validator: Validator | None,
+        adviser: Validator,
+    ) -> None:
+        self._definitions = definitions
+        self._indexer = indexer
+        self._targets = targets
+        self._validator = validator
+        self._adviser = adviser
+        self._kept: dict[str, frozenset[int]] = {}
+
+    def prepare(self, sent: Sent, resource_id: str) -> Prepared:
+        """Check a resource and make what is stored of it; raise Invalid or Unprocessable for one that is refused."""
+        raw, body = sent.json(), sent.body
+        self.check(sent, raw)
+        parts = content(raw, body if sent.exact is None else sent.exact, resource_id)
+        references = self._targets.all_of(reference_texts(raw, body))
+        return Prepared(parts, self.rows(body, references), references)
+
+    def check(self, sent: Sent, raw: bytes) -> None:
+        """Raise what is wrong with a resource, as far as writes are validated."""
+        body = sent.body
+        if self._validator is None:
+            if not sent.members_counted and (repeated := repeated_members(raw, body)):
+                raise Invalid(*repeated)
+            return
+        verdict = self._validator.validate(body)
+        if not sent.members_counted and (
+            repeated := repeated_members(raw, body, verdict.members if not verdict.issues else None)
+        ):
+            raise Invalid(*repeated)
+        if verdict.issues and not verdict.is_valid:
+            raise self.refusal(verdict.issues)
+
+    def rows(self, body: dict[str, Any], references: Sequence[Key]) -> Sequence[Row]:
+        """The index rows of a resource; those of its references stand in for integrity, one for each target."""
+        kept = self._kept_numbers(body["resourceType"])
+        found = [row for row in self._indexer.rows(body) if row[0] not in kept]
+        found += [(REFERRING, resource_id, kind) for kind, resource_id in references]
+        return found
+
+    def advice(self, body: dict[str, Any]) -> tuple[Issue, ...]:
+        """All that can be said of a resource that was accepted: nothing of it is an error."""
+        issues = self._adviser.validate(body).issues
+        return tuple(replace(issue, severity="warning") if issue.is_error else issue for issue in issues)
+
+    def refusal(self, issues: Sequence[Issue]) -> FhirError:
+        """The failure for a resource with these issues: Unprocessable where only profiles forbid it (3.1.0.8)."""
+        of_profiles = all(self._is_of_profile(issue) for issue in issues if issue.is_error)
+        return (Unprocessable if of_profiles else Invalid)(*issues)
+
+    def _is_of_profile(self, issue: Issue) -> bool:
+        structure = self._definitions.structure(issue.profile) if issue.profile else None
+        return structure is not None and structure.derivation == "constraint"
+
+    def _kept_numbers(self, kind: str) -> frozenset[int]:
+        found = self._kept.get(kind)
+        if found is None:
+            parameters = self._indexer.parameters.of(kind)
+            found = frozenset(parameters[code].number for code in KEPT_BY_STORE if code in parameters)
+            self._kept[kind] = found
+        return found

@@ -1,0 +1,123 @@
+"""The door: every read, write, search and history goes through it (FHIR R4, 3.1.0 RESTful API)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fhir_server.errors import Conflict, Gone, Issue, NotFound, PreconditionFailed, Unprocessable
+from fhir_server.repository.attempt import REFERRERS_NAMED, Attempt, Means, stale
+from fhir_server.repository.reference import Key
+from fhir_server.repository.write import Found, Saved, Write, placed
+from fhir_server.search.plan import Plan
+from fhir_server.search.query import Query
+from fhir_server.store.protocol import (
+    ExistenceUnmet,
+    ExpectationUnmet,
+    Page,
+    Version,
+    VersionUnmet,
+)
+
+ATTEMPTS = 40
+
+
+class Repository:
+    """Resources of one node. All failures are kinds of FhirError."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._store = means.store
+
+    async def read(self, kind: str, resource_id: str) -> Version:
+        """The current version; raise NotFound, or Gone after a deletion."""
+        found = await self._store.read(kind, resource_id)
+        if found is None:
+            raise NotFound(f"There is no {kind}/{resource_id}.")
+        if found.body is None:
+            raise Gone(f"{kind}/{resource_id} was deleted by version {found.version}.")
+        return found
+
+    async def version(self, kind: str, resource_id: str, number: int) -> Version:
+        """A version by its number; raise NotFound, or Gone for a version that is a deletion."""
+        found = await self._store.read(kind, resource_id, number) if number > 0 else None
+        if found is None:
+            raise NotFound(f"There is no such version of {kind}/{resource_id}.")
+        if found.body is None:
+            raise Gone(f"Version {number} of {kind}/{resource_id} is its deletion.")
+        return found
+
+    async def write(self, writes: Sequence[Write]) -> list[Saved]:
+        """Do all of this or nothing, in the order of the standard; return what became of each, in the order given."""
+        tolerated: dict[Key, Found] = {}
+        taken = 0
+        for _ in range(ATTEMPTS):
+            attempt = Attempt(self._means, writes, tolerated)
+            request = await attempt.request()
+            try:
+                return attempt.saved(await self._store.commit(request))
+            except VersionUnmet as unmet:
+                step = attempt.step_of_change(unmet.index)
+                taken += step.if_match == 0
+                if step.write.must_be or taken > 1:
+                    with placed(step.write.place):
+                        raise refused_version(step.write, request.changes[unmet.index].id, unmet.current) from None
+            except ExpectationUnmet as unmet:
+                key = attempt.guarded(unmet.index)
+                if key is not None:
+                    holding_up = attempt.holding_up(key, unmet.found)
+                    if holding_up:
+                        with placed(attempt.step_deleting(key).write.place):
+                            raise referred_to(key, holding_up) from None
+                    tolerated[key] = unmet.found
+            except ExistenceUnmet as unmet:
+                raise self._dangling(attempt, unmet.missing) from None
+        raise Conflict("Others change the same resources again and again; nothing was written. Try again.")
+
+    async def page(self, plan: Plan, limit: int, cursor: str | None = None) -> Page:
+        """The next matches of a search, with what it includes."""
+        return await self._store.run(plan, limit, cursor)
+
+    async def count(self, plan: Plan, t: int | None = None) -> int:
+        """How many resources a search finds."""
+        return await self._store.count(plan, t)
+
+    def query(
+        self,
+        types: tuple[str, ...],
+        pairs: Sequence[tuple[str, str]],
+        *,
+        lenient: bool = False,
+        compartment: tuple[str, str] | None = None,
+    ) -> Query:
+        """What a search asks for; raise Invalid, Unsupported or TooCostly."""
+        now = int(self._means.clock() * 1000)
+        return self._means.searcher.query(types, pairs, lenient=lenient, compartment=compartment, now=now)
+
+    def _dangling(self, attempt: Attempt, missing: Sequence[Key]) -> Unprocessable:
+        issues = []
+        for key in missing[:REFERRERS_NAMED]:
+            path = "/".join(key)
+            places = [step.write.place for step in attempt.steps_referring(key)]
+            where = tuple(f"Bundle.entry[{place}].resource" for place in places if place is not None)
+            fix = "Create it first, or send both in one transaction."
+            text = f"A reference leads to {path}, which does not exist."
+            issues.append(Issue("error", "not-found", text, where, fix=fix))
+        return Unprocessable(*issues)
+
+
+def refused_version(write: Write, resource_id: str, current: Version | None) -> PreconditionFailed | Conflict:
+    """The failure of a change whose version is not the current one."""
+    key = (write.type, resource_id)
+    if write.unless_exists:
+        return PreconditionFailed(f"{'/'.join(key)} exists, and the request asks that it does not (If-None-Match: *).")
+    if not write.must_be:
+        text = f"{'/'.join(key)} exists and does not match the criteria, so it is not overwritten."
+        return Conflict(Issue("error", "conflict", text, fix="Leave id out of the resource, or update it by its id."))
+    return stale(key, current)
+
+
+def referred_to(key: Key, referrers: Found) -> Conflict:
+    """The failure of a delete of what others refer to."""
+    named = ", ".join("/".join(each) for each in sorted(referrers)[:REFERRERS_NAMED])
+    fix = "Delete or change them first, or all in one transaction."
+    return Conflict(Issue("error", "conflict", f"{'/'.join(key)} is referred to by {named}.", fix=fix))

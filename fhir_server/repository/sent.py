@@ -1,0 +1,100 @@
+"""A resource as a client sent it: its JSON to be read, and what to store of it (FHIR R4, 2.6.2 JSON representation)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from fhir_server.definitions.registry import Definitions
+from fhir_server.errors import Invalid
+from fhir_server.formats import is_xml
+from fhir_server.repository.reference import Spot, spots
+from fhir_server.resource.exact import dump_exact, may_lose, parse_exact
+from fhir_server.resource.parsing import Limits, parse, repeated_members
+from fhir_server.xml_format import read_xml
+
+_BLANKS = b" \t\r\n"
+
+
+@dataclass(slots=True)
+class Sent:
+    """A resource: `body` is read by everything; `raw` is its JSON as it came.
+
+    Where `raw` is None it is written from `exact`, which has the same members as `body` as they were spelled.
+    `members_counted` says that no member is known to be repeated.
+    """
+
+    body: dict[str, Any]
+    raw: bytes | None = None
+    exact: dict[str, Any] | None = None
+    members_counted: bool = False
+    spots: tuple[Spot, ...] | None = None
+    exact_spots: tuple[Spot, ...] = ()
+
+    def find_spots(self) -> tuple[Spot, ...]:
+        """The places that may hold links, as they were when they were first looked for."""
+        if self.spots is None:
+            self.spots = tuple(spots(self.body))
+            if self.exact is not None and self.exact is not self.body:
+                self.exact_spots = tuple(spots(self.exact))
+        return self.spots
+
+    @property
+    def type(self) -> str:
+        """The type that the resource says it has."""
+        kind: str = self.body["resourceType"]
+        return kind
+
+    def json(self) -> bytes:
+        """The JSON to store."""
+        if self.raw is not None:
+            return self.raw
+        return dump_exact(self.body if self.exact is None else self.exact)
+
+
+def read_sent(raw: bytes, definitions: Definitions, limits: Limits) -> Sent:
+    """Return the resource in a body of JSON or XML; raise Invalid or TooLarge for a text that is none."""
+    if not is_xml(raw):
+        return Sent(parse(raw, limits), raw)
+    body, issues = read_xml(raw, definitions, limits)
+    if issues:
+        raise Invalid(*issues)
+    return Sent(body, members_counted=True)
+
+
+def read_bundle(raw: bytes, definitions: Definitions, limits: Limits) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a Bundle twice: to be read, and with every token as it was spelled (mostly the same object)."""
+    if is_xml(raw):
+        body = read_sent(raw, definitions, limits).body
+        return body, body
+    body = parse(raw, limits)
+    # Blanks are taken out of strings as well, of both alike: what is equal without them has lost nothing, neither a
+    # digit nor a member that was sent twice.
+    if orjson.dumps(body).translate(None, _BLANKS) == raw.translate(None, _BLANKS):
+        return body, body
+    if issues := repeated_members(raw, body):
+        raise Invalid(*issues)
+    return body, parse_exact(raw, limits) if may_lose(raw) else body
+
+
+def entries_of(body: dict[str, Any], exact: dict[str, Any]) -> Sequence[tuple[dict[str, Any], Sent | None]]:
+    """Return the entries of a Bundle, each with its resource; raise Invalid for what is no list of objects."""
+    listed = body.get("entry", [])
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
+        raise Invalid("Bundle.entry must be a list of objects.", expression=("Bundle.entry",))
+    spelled = exact["entry"] if listed else []
+    pairs = zip(listed, spelled, strict=True)
+    return [(entry, _resource_of(entry, twin, place)) for place, (entry, twin) in enumerate(pairs)]
+
+
+def _resource_of(entry: dict[str, Any], twin: dict[str, Any], place: int) -> Sent | None:
+    resource = entry.get("resource")
+    if resource is None:
+        return None
+    if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
+        where = (f"Bundle.entry[{place}].resource",)
+        raise Invalid("The resource of an entry must be an object with resourceType.", expression=where)
+    return Sent(resource, exact=twin["resource"], members_counted=True)

@@ -1,0 +1,40 @@
+"""What the handlers of all routes share: the repository, and what is known about this node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from fhir_server.definitions.registry import Definitions
+from fhir_server.repository.repository import Repository
+from fhir_server.resource.instant import Clock
+from fhir_server.resource.parsing import Limits
+from fhir_server.rest.cursor import Cursors
+from fhir_server.rest.exchange import Exchange, Reply, Route
+from fhir_server.settings import Settings
+from fhir_server.terminology.knowledge import Knowledge
+from fhir_server.validation.validator import Validator
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The first argument of every handler.
+
+    `validator` checks at full depth; `limits` are those of one resource, `bundle_limits` of a whole Bundle. `find`
+    gives the route of an exchange and `dispatch` answers it without a transport; `routes` are the rows of the table.
+    """
+
+    repository: Repository
+    definitions: Definitions
+    knowledge: Knowledge
+    settings: Settings
+    validator: Validator
+    cursors: Cursors
+    limits: Limits
+    bundle_limits: Limits
+    routes: tuple[Route, ...]
+    find: Callable[[Exchange], Route]
+    dispatch: Callable[[Exchange], Awaitable[Reply]]
+    started: int
+    clock: Clock = time.time

@@ -1,0 +1,179 @@
+"""The ASGI application of all FHIR URLs: from bytes to an exchange, to its route, and back (FHIR R4, 3.1.0)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+
+from fhir_server.definitions.registry import Definitions
+from fhir_server.errors import FhirError, Invalid, Issue, operation_outcome
+from fhir_server.rest.body import Disconnected, Receive, read_body
+from fhir_server.rest.cors import Cors
+from fhir_server.rest.exchange import Exchange, Reply, Route, Takes
+from fhir_server.rest.failure import HeadersTooLong, MethodNotAllowed, UrlTooLong, status_of
+from fhir_server.rest.presentation import finished
+from fhir_server.rest.representation import AS_STORED, accepted, with_parameters
+from fhir_server.rest.router import Router, steps_of
+from fhir_server.settings import Settings
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Observe = Callable[[Route | None, int, float, str], None]
+"""Told of every answer: its route, its status, the seconds that it took, and the request id."""
+
+PREFIX = "/fhir"
+REQUEST_ID = b"x-request-id"
+LONGEST_REQUEST_ID = 64
+
+log = logging.getLogger(__name__)
+
+
+def observe_nothing(_route: Route | None, _status: int, _seconds: float, _request_id: str) -> None:
+    """Keep no account."""
+
+
+class FhirService:
+    """Answers what comes below the base URL; `context` is handed to every handler as its first argument."""
+
+    def __init__(
+        self,
+        router: Router,
+        definitions: Definitions,
+        settings: Settings,
+        request_ids: Callable[[], str],
+        observe: Observe = observe_nothing,
+    ) -> None:
+        self.context: Any = None
+        self.router = router
+        self._definitions = definitions
+        self._settings = settings
+        self._request_ids = request_ids
+        self._observe = observe
+        self._cors = Cors(settings.cors_origins)
+        self._limits: dict[Takes, int] = {
+            "nothing": settings.body_bytes,
+            "resource": settings.body_bytes,
+            "patch": settings.body_bytes,
+            "form": settings.body_bytes,
+            "bundle": settings.bundle_bytes,
+            "binary": settings.binary_bytes,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started = perf_counter()
+        exchange, route = self._exchange(scope), None
+        try:
+            self._refuse_excess(scope, exchange)
+            path = self._path(scope)
+            if exchange.method == "OPTIONS":
+                reply = self._cors.preflight(exchange)
+            else:
+                exchange.path = path
+                route = self.router.find(exchange)
+                reply = await self._answer(route, exchange, receive)
+        except FhirError as failure:
+            reply = self.refusal(failure, exchange)
+        except Disconnected:
+            return
+        except Exception as failure:  # noqa: BLE001 -- whatever it is, the client gets an answer and the log the fault
+            reply = self.fault(failure, exchange)
+        headers, body = self._finished(reply, exchange)
+        self._cors.allow(exchange, headers)
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        self._observe(route, reply.status, perf_counter() - started, exchange.request_id)
+
+    async def dispatch(self, exchange: Exchange) -> Reply:
+        """Answer an exchange that is part of another, such as an entry of a batch; failures become replies."""
+        try:
+            route = self.router.find(exchange)
+            exchange.representation = with_parameters(AS_STORED, exchange.pairs) if exchange.query else AS_STORED
+            return await route.handler(self.context, exchange)
+        except FhirError as failure:
+            return self.refusal(failure, exchange)
+        except Exception as failure:  # noqa: BLE001 -- one entry's fault is not that of the others
+            return self.fault(failure, exchange)
+
+    def refusal(self, failure: FhirError, exchange: Exchange) -> Reply:
+        """The answer to a failure: its OperationOutcome, named by the request."""
+        outcome = {"resourceType": "OperationOutcome", "id": exchange.request_id, **failure.operation_outcome()}
+        reply = Reply(status_of(failure), orjson.dumps(outcome))
+        if isinstance(failure, MethodNotAllowed):
+            reply.headers.append((b"allow", ", ".join(failure.allowed).encode()))
+        return reply
+
+    def fault(self, failure: Exception, exchange: Exchange) -> Reply:
+        """The answer to a fault of the server itself, which tells nothing of its inside: that goes to the log."""
+        log.error("%s failed, request %s", exchange.method[:20], exchange.request_id, exc_info=failure)
+        issue = Issue("fatal", "exception", "The server failed; the fault is in its log under the id of this request.")
+        outcome = {**operation_outcome([issue]), "id": exchange.request_id}
+        return Reply(500, orjson.dumps(outcome))
+
+    async def _answer(self, route: Route, exchange: Exchange, receive: Receive) -> Reply:
+        form = accepted(exchange.headers.get(b"accept"))
+        if exchange.query:
+            form = with_parameters(form, exchange.pairs)
+        exchange.representation = form
+        if exchange.method not in ("GET", "HEAD", "DELETE"):
+            limit = self._limits[route.takes]
+            exchange.body = await read_body(receive, exchange.headers, limit, self._settings.body_seconds)
+        reply: Reply = await route.handler(self.context, exchange)
+        return reply
+
+    def _exchange(self, scope: Scope) -> Exchange:
+        listed = scope["headers"]
+        headers = dict(listed)
+        if len(headers) != len(listed):
+            headers = joined(listed)
+        exchange = Exchange(scope["method"], (), headers=headers, query=scope["query_string"].decode("latin-1"))
+        host = headers.get(b"host", b"localhost").decode("latin-1")
+        exchange.base = self._settings.base_url or f"{scope['scheme']}://{host}{PREFIX}"
+        sent = headers.get(REQUEST_ID)
+        exchange.request_id = self._request_ids() if sent is None else self._request_id(sent)
+        return exchange
+
+    def _request_id(self, sent: bytes) -> str:
+        text = sent.decode("latin-1")
+        known = len(text) <= LONGEST_REQUEST_ID and text.replace("-", "").replace(".", "").isalnum() and text.isascii()
+        return text if known else self._request_ids()
+
+    def _refuse_excess(self, scope: Scope, exchange: Exchange) -> None:
+        limit = self._settings.url_bytes
+        if len(scope["path"]) + len(exchange.query) > limit:
+            raise UrlTooLong(f"The URL is longer than {limit:,} bytes. Search by POST [type]/_search instead.")
+        if sum(map(len, exchange.headers.values())) > self._settings.header_bytes:
+            raise HeadersTooLong(f"The headers are longer than {self._settings.header_bytes:,} bytes.")
+
+    def _path(self, scope: Scope) -> tuple[str, ...]:
+        raw: bytes = scope.get("raw_path") or scope["path"].encode()
+        raw = raw.partition(b"?")[0]
+        steps = raw.decode("latin-1").split("/")[2:]
+        if b"%" in raw:
+            try:
+                steps = [unquote(step, errors="strict") for step in steps]
+            except UnicodeDecodeError:
+                raise Invalid(Issue("error", "value", "The path is not UTF-8 in percent-encoding.")) from None
+        return steps_of(steps)
+
+    def _finished(self, reply: Reply, exchange: Exchange) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        try:
+            return finished(reply, exchange, self._definitions, self._settings.gzip_bytes)
+        except FhirError as failure:  # a stored resource that XML has no place for
+            exchange.representation = AS_STORED
+            again = self.refusal(failure, exchange)
+            reply.status = again.status
+            return finished(again, exchange, self._definitions, self._settings.gzip_bytes)
+
+
+def joined(listed: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return headers that were sent several times as one each (RFC 9110, 5.3)."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in listed:
+        headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
