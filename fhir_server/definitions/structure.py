@@ -241,8 +241,8 @@ PRIMITIVES = frozenset({
 
 
 def regex_from(body: Mapping[str, Any]) -> str | None:
-    """The regular expression of a primitive's value, from the extension on its type."""
-    for kind in body.get("type", ()):
+    """The regular expression of a primitive's value, from the extension on the element or on its type."""
+    for kind in (body, *body.get("type", ())):
         for extension in kind.get("extension", ()):
             if extension.get("url") == REGEX_EXTENSION:
                 return str(extension["valueString"])

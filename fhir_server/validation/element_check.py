@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Protocol
 
 from fhir_server.definitions.registry import Definitions
 from fhir_server.definitions.structure import TYPE_URL, Binding, Constraint, Element
+from fhir_server.fhirpath.error import FHIRPathError
+from fhir_server.fhirpath.pattern import compiled, matches_whole
 from fhir_server.validation.binding import Bindings
 from fhir_server.validation.constraint import UNDECIDABLE, Constraints, broken
 from fhir_server.validation.element_tree import ElementNode
 from fhir_server.validation.item import Item
 from fhir_server.validation.narrative_language import narrative_language_check
-from fhir_server.validation.primitive import FORMATS
+from fhir_server.validation.primitive import FORMATS, shown
 from fhir_server.validation.run import Fault, Run
 from fhir_server.validation.slicing import ItemCheck, fault_at
 from fhir_server.validation.value_bound import bound_check
@@ -83,6 +86,8 @@ class ElementChecks:
             yield bound_check(element.max_value, profile, least=False)
         if element.max_length is not None and not floor.has(lambda e: e.max_length == element.max_length):
             yield length_check(element.max_length, profile)
+        if element.regex is not None and not floor.has(lambda e: e.regex == element.regex):
+            yield regex_check(element.regex, profile)
         if element.binding is not None and not floor.has(lambda e: e.binding == element.binding):
             yield self._binding(element.binding, profile)
         if element.must_have_value or element.value_alternatives:
@@ -242,6 +247,27 @@ def presence_check(label: str, alternatives: Sequence[str], profile: str) -> Ite
             run.report(fault_at(item, "required", f"{label} must have a value{instead}.", profile))
 
     return check
+
+
+def regex_check(expression: str, profile: str) -> ItemCheck | None:
+    """The check of a primitive's text by a regular expression; None for one that cannot be run in linear time."""
+    try:
+        compiled(expression)
+    except FHIRPathError:
+        return None
+
+    def check(item: Item, run: Run) -> None:
+        value = item.value
+        if isinstance(value, str | int | float | Decimal) and not matches_whole(expression, spelled(value)):
+            text = f"{shown(value)} does not match the regular expression {expression}."
+            run.report(fault_at(item, "value", text, profile))
+
+    return check
+
+
+def spelled(value: Any) -> str:
+    """A primitive as XML writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def length_check(most: int, profile: str) -> ItemCheck:

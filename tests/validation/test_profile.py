@@ -68,6 +68,15 @@ def test_a_text_may_be_bounded_in_length(text, wrong):
     assert bool(texts(body, element("Patient.name.text", maxLength=5), kind="Patient")) is wrong
 
 
+@pytest.mark.parametrize("at", ["element", "type"])
+@pytest.mark.parametrize(("text", "wrong"), [("0123", False), ("123", True), ("0123 ", True)])
+def test_a_text_may_have_to_match_a_regular_expression(at, text, wrong):
+    regex = [{"url": "http://hl7.org/fhir/StructureDefinition/regex", "valueString": "0[0-9]+"}]
+    facets = {"extension": regex} if at == "element" else {"type": [{"code": "string", "extension": regex}]}
+    body = resource("Patient", name=[{"text": text}])
+    assert bool(texts(body, element("Patient.name.text", **facets), kind="Patient")) is wrong
+
+
 def test_a_required_binding_is_tightened():
     bound = element("Observation.status", binding={"strength": "required", "valueSet": "urn:uuid:vs"})
     codes = {
