@@ -32,6 +32,7 @@ EARTH_RADIUS = 6_371_008.8
 METRES_PER_DEGREE = EARTH_RADIUS * math.pi / 180
 FEW = 8
 LAST_CHARACTER = "\U0010ffff"
+TEXT_OPERATORS = ("starts", "ends", "contains")
 FALSE = "0"
 TRUE = "1"
 
@@ -50,6 +51,11 @@ class Side:
     key: str
     vid: str
     living: str
+
+    @property
+    def version(self) -> str:
+        """The version to show: none for the file's tables, where it is the current one, looked up when it is shown."""
+        return "d.w" if self.slot is not None or self.vid == "d.w" else "NULL"
 
 
 Picks = Mapping[tuple[int, Predicate], Sequence[str]]
@@ -114,13 +120,16 @@ class Conditions:
         named = self.parameters.columns.get(number) == COLUMNS.get(test.column)
         if isinstance(asked, tuple):
             return [self.names.number(str(one)) for one in asked] if named else list(asked)
+        if named and test.operator in TEXT_OPERATORS:
+            return self.names.matching(test.operator, str(asked))
         return self.names.number(str(asked)) if named else asked
 
     def _test(self, alias: str, number: int, test: Test, arguments: list[Value]) -> str:
         column = f"{alias}.{test.column}"
         asked = self.stored(number, test)
         if isinstance(asked, list):
-            return within(column, asked, arguments)
+            # With a plus sign no index is used: a resource has few rows to compare with a list that may be long.
+            return within(f"+{column}" if alias == "h" else column, asked, arguments)
         if test.operator == "starts":
             arguments += [asked, str(asked) + LAST_CHARACTER]
             return f"({column}>=? AND {column}<?)"
@@ -185,7 +194,7 @@ class Conditions:
             arguments += [parameter, self.names.number(name)]
             parts.append(
                 f"EXISTS(SELECT 1 FROM {side.held} h WHERE {side.key} AND h.p=? AND h.x=?"
-                f" AND h.v IN (SELECT k FROM {table}))"
+                f" AND +h.v IN (SELECT k FROM {table}))"
             )
         return f"({' OR '.join(parts)})" if parts else FALSE
 

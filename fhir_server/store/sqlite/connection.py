@@ -38,8 +38,8 @@ CREATE TABLE resource(
   deleted INTEGER NOT NULL,
   id TEXT NOT NULL);
 CREATE UNIQUE INDEX resource_by_id ON resource(type, id);
-CREATE TABLE sought(p, v, x, r, y, n, PRIMARY KEY(p, v, x, r, y, n)) WITHOUT ROWID;
-CREATE TABLE held(r, p, v, x, y, n, PRIMARY KEY(r, p, v, x, y, n)) WITHOUT ROWID;
+CREATE TABLE sought(p INTEGER, v, x, r INTEGER, y, n, PRIMARY KEY(p, v, x, r, y, n)) WITHOUT ROWID;
+CREATE TABLE held(r INTEGER, p INTEGER, v, x, y, n, PRIMARY KEY(r, p, v, x, y, n)) WITHOUT ROWID;
 CREATE TABLE name(number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE parameter(number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, type TEXT NOT NULL);
 CREATE TABLE used(number INTEGER PRIMARY KEY);

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from fhir_server.search.plan import And, Ids, Not, Or, Plan, Predicate, Present, Row, Test
+from fhir_server.search.plan import EVERY_TYPE, And, Ids, Not, Or, Plan, Predicate, Present, Row, Test
 from fhir_server.search.row import FACETS
 from fhir_server.search.row import Row as IndexRow
 from fhir_server.store.protocol import Change
@@ -49,7 +49,7 @@ class Pending:
             return found
         matching = set(found)
         for key, change in self._changes.items():
-            arm = plan.arms.get(change.type)
+            arm = plan.arms.get(change.type, plan.arms.get(EVERY_TYPE))
             if arm is None:
                 continue
             matches = change.content is not None and holds(arm, change.id, change.rows)

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from fhir_server.search.plan import Plan
-from fhir_server.store.protocol import Page
+from fhir_server.store.protocol import Page, Version
 from fhir_server.store.sqlite.connection import Connection, connect
 from fhir_server.store.sqlite.inclusion import Inclusion
 from fhir_server.store.sqlite.reading import Reading
@@ -37,7 +37,7 @@ class Reader:
             t, after = orjson.loads(cursor)
         with Snapshot(self, t) as chosen:
             found, following = self.search.page(plan, limit, after)
-            matches = self.reading.placed([match.vid for match in found])
+            matches = [self._shown(match) for match in found]
             included = Inclusion(self.connection, self.search, self.reading, chosen).of(plan.includes, matches)
         beyond = None if following is None else orjson.dumps([chosen, following]).decode()
         return Page(chosen, tuple(matches), tuple(included), beyond)
@@ -53,7 +53,7 @@ class Reader:
         try:
             with Snapshot(self, None):
                 found: list[Match] = self.search.page(plan, most, None)[0]
-                return frozenset((v.type, v.id) for v in self.reading.placed([match.vid for match in found]))
+                return frozenset((v.type, v.id) for v in map(self._shown, found))
         finally:
             self._seconds = seconds
 
@@ -78,6 +78,9 @@ class Reader:
     def close(self) -> None:
         """Let go of the file."""
         self.connection.close()
+
+    def _shown(self, match: Match) -> Version:
+        return self.reading.of_resource(match.rid) if match.vid is None else self.reading.placed([match.vid])[0]
 
     def _is_late(self) -> bool:
         return self._deadline is not None and time.monotonic() > self._deadline

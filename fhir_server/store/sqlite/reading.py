@@ -49,6 +49,10 @@ class Reading:
             vid = row(self._connection, BEFORE, (vid,))[1]
         return self.placed([vid])[0] if vid else None
 
+    def of_resource(self, rid: int) -> Version:
+        """The current version of a resource."""
+        return self._full(row(self._connection, f"{FULL} WHERE vid=(SELECT vid FROM resource WHERE rid=?)", (rid,)))
+
     def placed(self, vids: Sequence[int]) -> list[Version]:
         """The versions at places."""
         return [self._full(row(self._connection, f"{FULL} WHERE vid=?", (vid,))) for vid in vids]
@@ -93,7 +97,7 @@ class Reading:
 
     def _stretch(
         self, kind: int | None, limit: int, after: int, before: int | None, newest_first: bool
-    ) -> list[Version]:  # noqa: FBT001
+    ) -> list[Version]:
         conditions, arguments = ["vid>?"], [after]
         if kind is not None:
             conditions.append("type=?")

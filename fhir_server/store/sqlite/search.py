@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from fhir_server.search.plan import EVERYTHING, And, Not, Plan, Predicate, Row, Sort
+from fhir_server.search.plan import EVERY_TYPE, EVERYTHING, And, Not, Plan, Predicate, Row, Sort
 from fhir_server.search.row import Memo
 from fhir_server.store.protocol import PLACES
 from fhir_server.store.sqlite.condition import Conditions, Side
@@ -21,6 +21,11 @@ from fhir_server.store.sqlite.source import Rows, Source, Sources, Union, Whole,
 from fhir_server.store.sqlite.tail import Tail
 
 FEW_ENOUGH_TO_SORT = 2000
+"""The candidates that are all looked at where an order is asked for, or to drive a search."""
+
+FEW_ENOUGH_TO_ORDER = 50
+"""The candidates that are sorted though nobody asked for an order."""
+
 ESTIMATES = 4096
 ESTIMATE_LASTS = 5000
 """An estimate is made again after so many commits."""
@@ -30,11 +35,11 @@ Follow = Literal["resource", "rows", "update"]
 
 
 class Match(NamedTuple):
-    """A resource that matches: its version at the snapshot, and the values that it is ordered by."""
+    """A resource that matches, and the values that it is ordered by; no version means the current one."""
 
     keys: tuple[Any, ...]
     rid: int
-    vid: int
+    vid: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +121,9 @@ class Search:
             return (value(self.connection, kept, (arm.kind,)) or 0) if side.slot is None else 0
         arguments: list[Value] = []
         _, clause = self._matching(arm, side, arguments)
-        repeats = isinstance(arm.source, Rows) and arm.source.exact is None
-        counted = f"SELECT count(*) FROM (SELECT DISTINCT d.r{clause})" if repeats else f"SELECT count(*){clause}"
+        counted = f"SELECT count(*) FROM (SELECT DISTINCT d.r{clause})"
+        if is_distinct(arm.source):
+            counted = f"SELECT count(*){clause}"
         found: int = value(self.connection, counted, arguments)
         return found
 
@@ -126,7 +132,7 @@ class Search:
     def arm(self, name: str, predicate: Predicate, after: Sequence[Any] | None = None) -> Arm | None:
         """A resource type with the best of the sources that could drive; None if the type was never stored."""
         kind = self.names.number(name)
-        if kind == ABSENT:
+        if kind == ABSENT and name != EVERY_TYPE:
             return None
         parts = conjuncts(predicate)
         self.joins.fill(self, kind, parts, self._picks)
@@ -144,6 +150,8 @@ class Search:
     def _estimate(self, source: Source) -> int:
         """How many candidates a source gives, as far as they are few enough to be sorted."""
         age = self.tail.last // PLACES // ESTIMATE_LASTS
+        if isinstance(source, Rows):
+            source = source.range
         known = self._estimates.get((source, age)) if isinstance(source, Rows) else None
         if known is not None:
             return int(known)
@@ -173,13 +181,14 @@ class Search:
             follow: Follow = after[0][0]
         elif isinstance(arms[0].source, Whole):
             follow = "update"
-        elif (
-            isinstance(arms[0].source, Rows) and arms[0].source.exact is None and arms[0].estimate >= FEW_ENOUGH_TO_SORT
-        ):
+        elif not is_distinct(arms[0].source) and arms[0].estimate >= min(FEW_ENOUGH_TO_ORDER, FEW_ENOUGH_TO_SORT):
             follow = "rows"
         else:
             follow = "resource"
-        return Order((False, False) if follow == "rows" else (False,) if follow == "update" else (), follow)
+        if follow == "rows":
+            down = isinstance(arms[0].source, Rows) and arms[0].source.is_open_upwards
+            return Order((down, down), follow)
+        return Order((False,) if follow == "update" else (), follow)
 
     def _arm_matches(
         self, plan: Plan, arm: Arm, order: Order, keys: Sequence[Any] | None, limit: int
@@ -192,37 +201,44 @@ class Search:
 
     def _followed(self, arm: Arm, order: Order, keys: Sequence[Any] | None, limit: int) -> list[Match]:
         """Along the driver, in the order in which it gives candidates."""
-        if order.follow == "update":
-            arm = arm if isinstance(arm.source, Whole) else replace(arm, source=Whole(arm.kind), part=None)
+        if order.follow == "update" and not isinstance(arm.source, Whole):
+            arm = replace(arm, source=Whole(arm.kind), part=None)
         found: list[Match] = []
         for side in self.sides:
             arguments: list[Value] = []
-            side, clause = self._matching(arm, side, arguments)
-            columns = ["d.r"]
+            shown, clause = self._matching(arm, side, arguments)
             if order.follow == "rows":
-                columns = ["d.v", "d.x", "d.r"]
-                clause += self._is_first(arm, side, arguments)
-            elif order.follow == "update":
-                columns = ["d.w", "d.r"]
+                found += self._in_range(arm, side, order, keys, limit)
+                continue
+            column = "d.r" if order.follow == "resource" else "d.w"
             if keys is not None:
-                clause += f" AND ({','.join(columns)})>({','.join('?' * len(columns))})"
-                arguments += keys
-                if len(columns) == 3:
-                    clause += " AND d.v>=?"
-                    arguments.append(keys[0])
-            listed = ",".join(columns)
-            found += self._matches(f"SELECT DISTINCT {listed}, {side.vid}{clause} ORDER BY {listed}", arguments, limit)
+                clause += f" AND {column}>?"
+                arguments.append(keys[0])
+            columns = "d.r" if order.follow == "resource" else "d.w, d.r"
+            repeats = "" if is_distinct(arm.source) else "DISTINCT "
+            statement = f"SELECT {repeats}{columns}, {shown.version}{clause} ORDER BY {column}"
+            found += self._matches(statement, arguments, limit)
         return found
 
-    def _is_first(self, arm: Arm, side: Side, arguments: list[Value]) -> str:
-        """Of several rows of one resource that drive, only the first counts."""
+    def _in_range(self, arm: Arm, side: Side, order: Order, keys: Sequence[Any] | None, limit: int) -> list[Match]:
+        """Along a range of rows; of several rows of a resource in it, only the first counts."""
         source = arm.source
         assert isinstance(source, Rows)
+        arguments: list[Value] = []
+        side, clause = self._matching(arm, side, arguments)
+        down = order.descending[0]
         arguments.append(source.number)
         tests = self.conditions.tests("h", source.number, source.tests, arguments)
         if source.near is not None:
             tests += self.conditions.distance("h", source.near, arguments)
-        return f" AND NOT EXISTS(SELECT 1 FROM {side.held} h WHERE {side.key} AND h.p=?{tests} AND (h.v,h.x)<(d.v,d.x))"
+        before = f"(h.v,h.x){'>' if down else '<'}(d.v,d.x)"
+        clause += f" AND NOT EXISTS(SELECT 1 FROM {side.held} h WHERE {side.key} AND h.p=?{tests} AND {before})"
+        if keys is not None:
+            clause += _beyond(down=down)
+            arguments += [keys[0], keys[0], keys[1], keys[1], keys[2]]
+        way = " DESC" if down else ""
+        statement = f"SELECT DISTINCT d.v, d.x, d.r, {side.version}{clause} ORDER BY d.v{way}, d.x{way}, d.r"
+        return self._matches(statement, arguments, limit)
 
     def _sorted(
         self, sort: Sequence[Sort], arm: Arm, order: Order, keys: Sequence[Any] | None, limit: int
@@ -235,7 +251,8 @@ class Search:
             columns = self._key_columns(sort, arm, wide, arguments)
             _, clause = self._matching(arm, side, arguments)
             named = ",".join(f"{column} AS k{n}" for n, column in enumerate(columns))
-            inner = f"SELECT DISTINCT {named}, d.r AS r, {wide.vid} AS w{clause}"
+            repeats = "" if is_distinct(arm.source) else "DISTINCT "
+            inner = f"SELECT {repeats}{named}, d.r AS r, {wide.version} AS w{clause}"
             found += self._matches(*_ordered(inner, order, keys, arguments), limit)
         return found
 
@@ -284,25 +301,25 @@ class Search:
         columns = ["0", "d.v", "d.x"]
         if len(sort) > 1:
             columns = ["0", "d.v", *self._key_columns(sort[1:], arm, side, arguments, single=False)]
-        selected = ",".join([*columns, "d.r", side.vid])
+        selected = ",".join([*columns, "d.r", side.version])
         _, clause = self._matching(arm, side, arguments)
         beyond = ">" if down else "<"
         arguments.append(arm.source.number)
         clause += (
             f" AND NOT EXISTS(SELECT 1 FROM {side.held} h WHERE {side.key} AND h.p=? AND (h.v,h.x){beyond}(d.v,d.x))"
         )
-        if keys is not None:
-            clause += f" AND d.v{'<=' if down else '>='}?"
-            arguments.append(keys[1])
         way = " DESC" if down else ""
         if len(sort) > 1:
+            if keys is not None:
+                clause += f" AND d.v{'<=' if down else '>='}?"
+                arguments.append(keys[1])
             names = [f"k{n}" for n in range(len(columns))]
             named = ",".join(f"{column} AS {name}" for column, name in zip(columns, names, strict=True))
-            inner = f"SELECT {named}, d.r AS r, {side.vid} AS w{clause}"
+            inner = f"SELECT {named}, d.r AS r, {side.version} AS w{clause}"
             return self._matches(*_ordered(inner, order, keys, arguments), limit)
         if keys is not None:
-            clause += f" AND (d.v{'<' if down else '>'}? OR d.x{'<' if down else '>'}? OR (d.x=? AND d.r>?))"
-            arguments += [keys[1], keys[2], keys[2], keys[3]]
+            clause += _beyond(down=down)
+            arguments += [keys[1], keys[1], keys[2], keys[2], keys[3]]
         statement = f"SELECT {selected}{clause} ORDER BY d.v{way}, d.x{way}, d.r"
         return self._matches(statement, arguments, limit)
 
@@ -354,6 +371,17 @@ def decisive(plan: Plan) -> tuple[Sort, ...]:
         if key.by == "updated" or (key.by == "id" and len(plan.arms) == 1):
             return plan.sort[: n + 1]
     return plan.sort
+
+
+def is_distinct(source: Source) -> bool:
+    """Whether no resource comes twice."""
+    return not isinstance(source, Rows) or source.exact is not None
+
+
+def _beyond(*, down: bool) -> str:
+    """The condition that a row stands after v, x and a resource; v is compared alone first, for the index."""
+    sign = "<" if down else ">"
+    return f" AND d.v{sign}=? AND (d.v{sign}? OR d.x{sign}? OR (d.x=? AND d.r>?))"
 
 
 def _ordered(

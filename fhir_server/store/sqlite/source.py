@@ -11,6 +11,8 @@ from fhir_server.store.sqlite.connection import Value, value
 from fhir_server.store.sqlite.tail import Segment
 
 MOST_BRANCHES = 64
+RANGES = frozenset({"=", "<", "<=", ">", ">=", "starts", "in"})
+"""The operators for which an index has a range."""
 
 
 def sides(asked: Sequence[Segment]) -> list[Side]:
@@ -31,8 +33,7 @@ def sides(asked: Sequence[Segment]) -> list[Side]:
             )
         )
         hidden += f" AND NOT EXISTS(SELECT 1 FROM {segment.life} z WHERE z.rid=d.r)"
-    current = "(SELECT vid FROM resource WHERE rid=d.r)"
-    found.append(Side(None, "sought d", "held", "h.r=d.r", current, hidden))
+    found.append(Side(None, "sought d", "held", "h.r=d.r", "(SELECT vid FROM resource WHERE rid=d.r)", hidden))
     return found
 
 
@@ -45,6 +46,19 @@ class Rows:
     near: Near | None = None
     exact: tuple[Value, Value] | None = None
     rank = 3
+
+    @property
+    def is_open_upwards(self) -> bool:
+        """Only a least x is asked for, so that what matches lies among the greatest v."""
+        operators = {(test.column, test.operator) for test in self.tests}
+        return operators in ({("x", ">")}, {("x", ">=")})
+
+    @property
+    def range(self) -> Rows:
+        """The rows that an index finds, whichever of them pass the other tests."""
+        if self.exact is not None:
+            return self
+        return Rows(self.number, tuple(test for test in self.tests if test.column == "v" and test.operator in RANGES))
 
     def clause(self, side: Side, conditions: Conditions, arguments: list[Value]) -> str:
         """FROM and WHERE; candidates are called d."""

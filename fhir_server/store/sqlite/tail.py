@@ -23,12 +23,17 @@ READ_AT_ONCE = 500
 LIVING = sys.maxsize
 
 SEGMENT_TABLES = """
-CREATE TABLE tail.held_{n}(r, w, p, v, x, y, n, PRIMARY KEY(r, w, p, v, x, y, n)) WITHOUT ROWID;
+CREATE TABLE tail.held_{n}(r INTEGER, w INTEGER, p INTEGER, v, x, y, n, PRIMARY KEY(r, w, p, v, x, y, n)) WITHOUT ROWID;
 CREATE INDEX tail.sought_{n} ON held_{n}(p, v, x, r, w, y, n);
-CREATE TABLE tail.life_{n}(rid, vid, died, deleted, type, PRIMARY KEY(rid, vid)) WITHOUT ROWID;
+CREATE TABLE tail.life_{n}(
+  rid INTEGER, vid INTEGER, died INTEGER, deleted INTEGER, type INTEGER, PRIMARY KEY(rid, vid)) WITHOUT ROWID;
 CREATE INDEX tail.typed_{n} ON life_{n}(type, vid);
 """
-"""`r` is the resource and `w` the version; `died` is the place of the version that followed."""
+"""`r` is the resource and `w` the version; `died` is the place of the version that followed.
+
+Numbers of resources and versions are declared INTEGER, here and in the file: SQLite uses no index to compare a column that
+is declared so with one that is not.
+"""
 
 VERSIONS = "SELECT vid, rid, earlier, type, rows FROM version WHERE vid>? AND vid<=? ORDER BY vid LIMIT ?"
 ROWS_OF = "SELECT rows FROM version WHERE vid=?"
