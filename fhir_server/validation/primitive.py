@@ -24,7 +24,9 @@ ZONED = re.compile(rf"T{CLOCK}(Z|[+-]((0[0-9]|1[0-3]):[0-5][0-9]|14:00))", re.AS
 TIME = re.compile(CLOCK, re.ASCII).fullmatch
 
 BASE64_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+BASE64_BLANKS = b" \t\r\n\v\f"
 PADDING = (b"", b"=", b"==")
+MOST_END = 64
 
 MAX_STRING = 1024 * 1024
 MEMO_SIZE = 16384
@@ -112,10 +114,12 @@ def is_base64(value: Any) -> bool:
         return False
     text = value.encode("utf-8", "replace")
     rest = text.translate(None, BASE64_LETTERS)
-    if rest.strip(b"="):
-        text = b"".join(text.split())
-        rest = text.translate(None, BASE64_LETTERS)
-    return len(text) % 4 == 0 and len(text) > 0 and rest in PADDING and text.endswith(rest)
+    padding = rest.translate(None, BASE64_BLANKS)
+    if padding not in PADDING:
+        return False
+    length = len(text) - len(rest) + len(padding)
+    end = b"".join(text[-MOST_END:].split()) if padding else b""
+    return length > 0 and length % 4 == 0 and end.endswith(padding)
 
 
 def is_decimal(value: Any) -> bool:
