@@ -21,6 +21,8 @@ from fhir_server.validation.identifier import identifier_rule
 from fhir_server.validation.narrative import narrative_check, strict_narrative_check
 from fhir_server.validation.profile import Profiles
 from fhir_server.validation.profile_claim import apply_profile, claimed_profile_rule
+from fhir_server.validation.questionnaire import questionnaire_rule
+from fhir_server.validation.questionnaire_response import questionnaire_response_rule
 from fhir_server.validation.reference_target import ReferenceTargets
 from fhir_server.validation.resource_rule import meta_rule
 from fhir_server.validation.run import Check, Fault, Json, Resolver, Rule, Run
@@ -62,13 +64,13 @@ class DepthChecks:
             of_all.append(meta_rule)
         rules: Rules = {name: list(of_all) for name in definitions.resource_types}
         if full:
-            self._add_full(definitions, rules, wraps)
+            self._add_full(definitions, terminology, rules, wraps)
         self._structures = StructureChecks(
             definitions, bindings, constraints, rules, together(wraps), self._extensions.primitive_check
         )
         self._environment_of = environments(terminology, self.profiles, self._structures.check)
 
-    def _add_full(self, definitions: Definitions, rules: Rules, wraps: Wraps) -> None:
+    def _add_full(self, definitions: Definitions, terminology: Terminology, rules: Rules, wraps: Wraps) -> None:
         """Add what only full depth says."""
         if self._uris is not None:
             wraps.update((name, [self._uris.check]) for name in URI_TYPES)
@@ -80,6 +82,8 @@ class DepthChecks:
         rules["Attachment"] = [attachment_rule]
         rules["Bundle"].append(bundle_rule(definitions))
         rules["StructureDefinition"].append(slicing_rule)
+        rules["Questionnaire"].append(questionnaire_rule)
+        rules["QuestionnaireResponse"].append(questionnaire_response_rule(terminology))
         rules["Observation"].append(vital_signs_rule(self.profiles))
 
     def refresh(self) -> None:

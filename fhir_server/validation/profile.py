@@ -20,6 +20,8 @@ from fhir_server.validation.run import Fault, Json, Rule, Run
 from fhir_server.validation.slicing import GroupCheck, ItemCheck, Slice, fault_at, slicing_check
 from fhir_server.validation.type_profile import type_profile_check
 
+DEPTH = "depth of profiles"
+DEEPEST = 24
 TYPE_SLICING = Slicing((Discriminator("type", "$this"),), "open", ordered=False)
 URL_SLICING = Slicing((Discriminator("value", "url"),), "open", ordered=False)
 
@@ -90,16 +92,28 @@ class Profiles:
         return self._terminology.membership(binding.value_set)
 
     def judge(self, item: Item, canonical: str, run: Run) -> list[Fault]:
-        """The faults of an item by a profile, found once; a profile that leads back to itself is taken to hold."""
+        """The faults of an item by a profile, found once for an object.
+
+        A profile that leads back to itself is taken to hold, and so is one at the end of a long chain of references.
+        """
+        if item.value.__class__ is not dict:
+            return self._judge(item, canonical, run, [])
         key = id(item.value), canonical
         found: list[Fault] | None = run.memo.get(key)
         if found is None:
             found = run.memo[key] = []
-            check = self.item_check(canonical)
-            if check is not None:
-                outer, run.faults = run.faults, found
-                check(item, run)
-                run.faults = outer
+            self._judge(item, canonical, run, found)
+        return found
+
+    def _judge(self, item: Item, canonical: str, run: Run, found: list[Fault]) -> list[Fault]:
+        check = self.item_check(canonical)
+        depth = run.memo.get(DEPTH, 0)
+        if check is not None and depth < DEEPEST:
+            outer, run.faults = run.faults, found
+            run.memo[DEPTH] = depth + 1
+            check(item, run)
+            run.memo[DEPTH] = depth
+            run.faults = outer
         return found
 
     def conforms(self, item: Item, canonical: str, run: Run) -> bool:
