@@ -120,7 +120,7 @@ def name_tests(pieces: Sequence[Piece]) -> tuple[Test, ...]:
         return (Test("n", "=", runs[0]),)
     first, *middle, last = runs
     found = [Test("n", "starts", first)] if first else []
-    found += [Test("n", "contains", run) for run in middle if run]
+    found += [Test("n", "contains", run) for run in middle if run not in ("", SEPARATOR)]
     if last:
         found.append(Test("n", "ends", last))
-    return tuple(test for test in found if test.value != SEPARATOR)
+    return tuple(found)
