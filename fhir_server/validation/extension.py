@@ -6,6 +6,7 @@ extension is decided once for that type, what depends on the elements above it w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,7 @@ from fhir_server.validation.run import Check, Json, Run
 EXTENSION = "Extension"
 MODIFIER = "modifierExtension"
 MOST_UNKNOWN = 512
+OWN_VALUE = re.compile(r"%extension\.value[A-Z]\w*")  # so R4 names a choice that FHIRPath calls `value`
 
 HolderRule = Callable[[Json, Json, Run], None]
 """Looks at an extension and the object that has it."""
@@ -193,7 +195,7 @@ class Extensions:
     def _invariant_rule(self, structure: Structure, expression: str, site: Site | None) -> HolderRule | None:
         kind = site.types[-1] if site is not None else "Element"
         try:
-            compiled = self._engine.compile(expression, kind, strict=False)
+            compiled = self._engine.compile(OWN_VALUE.sub("%extension.value", expression), kind, strict=False)
         except FHIRPathError:
             return None
 

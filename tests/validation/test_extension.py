@@ -218,6 +218,17 @@ def test_an_invariant_of_the_context_is_tested():
     assert issue.code == "invariant"
 
 
+@pytest.mark.parametrize(
+    ("item", "count"),
+    [({"required": True}, 1), ({}, 0), ({"required": True}, 0), ({}, 1)],
+)
+def test_an_invariant_may_ask_for_the_value_of_the_extension(item, count):
+    least = {"url": TYPE_URL + "questionnaire-minOccurs", "valueInteger": count}
+    asked = {"linkId": "1", "type": "string", "text": "a", "extension": [least], **item}
+    found = Checked().issues(resource("Questionnaire", status="draft", item=[asked]))
+    assert bool(found) is (not item and count == 1)
+
+
 def test_a_definition_that_comes_later_is_applied():
     checked = Checked()
     body = resource("Patient", extension=[used("valueBoolean")])

@@ -128,6 +128,24 @@ def test_profiles_that_lead_back_to_themselves_end():
     assert issue.expression == ("Patient.link[0].other.reference",)
 
 
+def test_a_long_chain_of_references_is_followed_some_way():
+    ring = profile("p", "Patient", element("Patient.link.other", type=[linked(BASE + "p")]))
+    entries = [
+        {
+            "fullUrl": f"https://example.org/fhir/Patient/{n}",
+            "resource": {
+                "resourceType": "Patient",
+                "id": str(n),
+                "link": [{"other": {"reference": f"Patient/{n + 1}"}, "type": "seealso"}],
+            },
+        }
+        for n in range(1000)
+    ]
+    kind = {"code": "Patient", "profile": [BASE + "p"]}
+    bundle = profile("bundle", "Bundle", element("Bundle.entry.resource", type=[kind]))
+    assert Checked(bundle, ring).texts(resource("Bundle", entry=entries)) == []
+
+
 @pytest.mark.parametrize(
     ("modes", "reference", "refused"),
     [
