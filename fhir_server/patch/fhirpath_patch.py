@@ -10,16 +10,18 @@ from fhir_server.fhirpath.engine import Engine
 from fhir_server.fhirpath.error import FHIRPathError
 from fhir_server.fhirpath.evaluation import MOST_STEPS, Evaluation
 from fhir_server.fhirpath.node import Node
-from fhir_server.fhirpath.syntax import Name, text
+from fhir_server.fhirpath.syntax import Binary, Call, Name, text, walk
 from fhir_server.formats import is_xml
 from fhir_server.patch.operation import Operation, excerpt, nearest, refuse_too_many
-from fhir_server.patch.tree import fresh, pairs_of, prune, put_pairs
+from fhir_server.patch.tree import fresh, pairs_of, prune, put_pairs, size
 from fhir_server.patch.typed_value import TypedValue, Values
 from fhir_server.resource.exact import parse_exact
 from fhir_server.resource.parsing import STANDARD_LIMITS, Limits, repeated_members
 from fhir_server.xml_format import read_xml
 
 _LONGEST_PATH = 4000
+_MOST_WORK = 30_000_000
+_HEAVY = 10  # a function or an operator compares and counts what a step only follows
 _EXAMPLE = (
     '{"name": "operation", "part": [{"name": "type", "valueCode": "replace"}, {"name": "path", "valueString":'
     ' "Patient.birthDate"}, {"name": "value", "valueDate": "1930-01-01"}]}'
@@ -45,7 +47,7 @@ def apply_fhirpath_patch(
     operations = _operations(parameters)
     if resource.get("resourceType") not in definitions.resource_types:
         raise Invalid("What is patched must be a resource of FHIR R4.")
-    editing = _Editing(fresh(resource), definitions)
+    editing = _Editing(fresh(resource), definitions, size(resource) + size(operations))
     for index, part in enumerate(operations):
         editing.apply(part, index)
     return editing.resource
@@ -83,15 +85,17 @@ def _parts(body: Any, operation: Operation) -> dict[str, Mapping[str, Any]]:
 
 
 class _Editing:
-    """A resource being patched; what its paths visit is bounded for the whole patch."""
+    """A resource being patched, of `values` at most; what its paths visit is bounded for the whole patch."""
 
-    def __init__(self, resource: dict[str, Any], definitions: Definitions) -> None:
+    def __init__(self, resource: dict[str, Any], definitions: Definitions, values: int) -> None:
         self.resource = resource
         self._type = str(resource["resourceType"])
         self._definitions = definitions
         # An engine of its own: what a client writes must not push the server's expressions out of its memory.
         self._engine = Engine(definitions)
         self._values = Values(definitions)
+        self._size = values
+        self._work = 0
         self._visited = 0
 
     def apply(self, body: Any, index: int) -> None:
@@ -169,6 +173,7 @@ class _Editing:
         del pairs[max(node.index, 0)]
         put_pairs(owner, node.key, pairs, many=node.index >= 0)
         if not owner:
+            self._charge(_HEAVY, operation)
             prune(self.resource, [owner])
 
     def replace(self, path: str, parts: Mapping[str, Mapping[str, Any]], operation: Operation) -> None:
@@ -196,8 +201,8 @@ class _Editing:
     def _kind_of(self, owner: dict[str, Any], operation: Operation) -> Type:
         """Return the type of an object of the resource."""
         root = self._engine.node(self.resource)
+        self._charge(_HEAVY, operation)
         nodes = [root, *self._engine.model.descendants([root])]
-        self._visited += len(nodes)
         found = next((node for node in nodes if node.value is owner or node.extra is owner), None)
         if found is None:
             raise operation.refused("the path leads out of what the definitions of FHIR describe")
@@ -206,17 +211,27 @@ class _Editing:
     def _select(self, path: str, operation: Operation) -> list[Any]:
         if len(path) > _LONGEST_PATH:
             raise operation.too_large(f"the path is longer than {_LONGEST_PATH} characters")
-        if self._visited > MOST_STEPS:
-            raise operation.too_costly()
         engine, root = self._engine, self._engine.node(self.resource)
         state = Evaluation(engine.model, engine.environment, engine.clock, [root], root, root, {})
         state.steps = self._visited
         try:
-            return engine.compile(path, self._type).run(state)
+            expression = engine.compile(path, self._type)
+            self._charge(
+                sum(_HEAVY if isinstance(each, Binary | Call) else 1 for each in walk(expression.tree)), operation
+            )
+            return expression.run(state)
         except FHIRPathError as fault:
+            if state.steps > MOST_STEPS:
+                raise operation.too_costly() from None
             raise operation.malformed(str(fault)) from None
         finally:
             self._visited = state.steps
+
+    def _charge(self, passes: int, operation: Operation) -> None:
+        """Count so many passes over the whole resource."""
+        self._work += passes * self._size
+        if self._work > _MOST_WORK:
+            raise operation.too_costly()
 
     def _only(self, path: str, operation: Operation) -> Node:
         nodes = self._select(path, operation)

@@ -40,6 +40,16 @@ def depth(value: Any) -> int:
     return found
 
 
+def size(value: Any) -> int:
+    """The number of values at all levels."""
+    level, found = [value], 0
+    while level:
+        found += len(level)
+        containers = [each for each in level if isinstance(each, dict | list)]
+        level = [inner for each in containers for inner in (each.values() if isinstance(each, dict) else each)]
+    return found
+
+
 def pairs_of(owner: dict[str, Any], key: str) -> list[Pair]:
     """The values of a member, be it an array, one value or absent."""
     value, extra = owner.get(key), owner.get(f"_{key}")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from lxml import etree
@@ -27,7 +28,8 @@ from fhir_server.patch.tree import fresh
 from fhir_server.resource.parsing import STANDARD_LIMITS, Limits
 from fhir_server.xml_format import parse_xml, read_xml, write_xml
 
-_MOST_VISITED = 1_000_000
+_MOST_VISITED = 10_000_000
+_KEYS_IN_XML = 3  # an element counts its attributes too, so a resource within the limits of JSON may pass them
 _DEEPEST = 200  # far enough below the depth at which the parser, reading the result, gives up
 _ROOTS = ("diff", "patch")
 _POSITIONS = ("prepend", "before", "after")
@@ -46,6 +48,7 @@ def patch_by_xml(
 
     Raise Invalid for what is no patch, and Unprocessable for one that the resource, or FHIR, does not allow.
     """
+    limits = replace(limits, keys=limits.keys * _KEYS_IN_XML)
     text = write_xml(resource, definitions)
     before, _ = read_xml(etree.tostring(_document(text, "resource"), encoding="utf-8"), definitions, limits)
     patched = apply_xml_patch(text, raw)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_server.definitions.registry import r4
-from fhir_server.errors import FhirError, Invalid, TooLarge, Unprocessable
+from fhir_server.errors import FhirError, Invalid, TooCostly, TooLarge, Unprocessable
 from fhir_server.patch.fhirpath_patch import apply_fhirpath_patch, read_fhirpath_patch
 from fhir_server.resource.exact import dump_exact, parse_exact
 from tests.patch.patients import JSON, operation, parameters, part, patients
@@ -205,8 +205,12 @@ def test_what_paths_visit_is_bounded_for_the_whole_patch():
     names = [{"family": str(number)} for number in range(400)]
     resource = {"resourceType": "Patient", "name": names}
     slow = delete("Patient.name.where(%resource.name.where(family = 'x').exists()).where(false)")
-    with pytest.raises(FhirError, match="visits more than"):
+    with pytest.raises(TooCostly, match="visits more than"):
         patched(*[slow] * 1000, resource=resource)
+    with pytest.raises(TooCostly, match="visits more than one patch may visit"):
+        patched(
+            *[delete("(Patient.name | Patient.name).where(false)")] * 1000, resource={**resource, "name": names * 5}
+        )
     with pytest.raises(TooLarge, match="at most 1000"):
         patched(*[delete("Patient.gender")] * 1001)
 
