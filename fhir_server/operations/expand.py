@@ -14,6 +14,7 @@ from fhir_server.resource.instant import now
 from fhir_server.rest.argument import Arguments, Input, Part, parts
 from fhir_server.rest.definition import about, languages_in
 from fhir_server.rest.exchange import Exchange
+from fhir_server.rest.node import Node
 from fhir_server.rest.operation import Operation
 from fhir_server.terminology.display import in_language
 from fhir_server.terminology.knowledge import Knowledge
@@ -22,6 +23,7 @@ from fhir_server.terminology.protocol import Entry, Expansion
 
 UNCLOSED = "http://hl7.org/fhir/StructureDefinition/valueset-unclosed"
 LANGUAGE_SYSTEM = "urn:ietf:bcp:47|"
+MOST_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,13 @@ class Wish:
         )
 
 
-async def expand(context: Any, exchange: Exchange, arguments: Arguments) -> dict[str, Any]:
+async def expand(node: Node, exchange: Exchange, arguments: Arguments) -> dict[str, Any]:
     """Return the value set with an expansion; raise NotFound, TooCostly or Unprocessable."""
-    knowledge, canonical = await about(context, exchange, arguments, "valueSet", "valueSetVersion")
+    knowledge, canonical = await about(node, exchange, arguments, "valueSet", "valueSetVersion")
     if canonical is None:
         raise Invalid(Issue("error", "required", "$expand needs a value set: by url, by valueSet or by its own URL."))
     wish = Wish(
-        most=context.settings.expansion_codes,
+        most=MOST_AT_ONCE,
         text=arguments.text("filter"),
         offset=arguments.one("offset", int),
         count=arguments.one("count", int),
@@ -67,7 +69,7 @@ async def expand(context: Any, exchange: Exchange, arguments: Arguments) -> dict
         designations=tuple(arguments.many("designation")),
         languages=languages_in(arguments, exchange),
     )
-    return expanded(knowledge, canonical, wish, lambda: now(context.clock))
+    return expanded(knowledge, canonical, wish, lambda: now(node.clock))
 
 
 def expanded(knowledge: Knowledge, canonical: str, wish: Wish, moment: Callable[[], str]) -> dict[str, Any]:

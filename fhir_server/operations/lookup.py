@@ -10,6 +10,7 @@ from fhir_server.errors import Invalid, Issue, NotFound
 from fhir_server.rest.argument import Arguments, Input, Part, parameters, parts
 from fhir_server.rest.definition import languages_in
 from fhir_server.rest.exchange import Exchange
+from fhir_server.rest.node import Node
 from fhir_server.rest.operation import Operation
 from fhir_server.terminology.knowledge import Knowledge
 from fhir_server.terminology.lookup import Lookup, Property
@@ -18,7 +19,7 @@ ALWAYS = frozenset({"name", "version", "display"})
 LANGUAGE = "lang."
 
 
-async def lookup(context: Any, exchange: Exchange, arguments: Arguments) -> dict[str, Any]:
+async def lookup(node: Node, exchange: Exchange, arguments: Arguments) -> dict[str, Any]:
     """Return a Parameters that describes the code; raise NotFound for a system or a code that is not known."""
     coding = arguments.resource("coding")
     if (coding is None) == (arguments.text("code") is None):
@@ -29,7 +30,7 @@ async def lookup(context: Any, exchange: Exchange, arguments: Arguments) -> dict
         raise Invalid(Issue("error", "required", "$lookup needs the system of the code, and the code."))
     version = arguments.text("version") or asked.get("version")
     found = looked_up(
-        context.knowledge, f"{system}|{version}" if version else system, code, languages_in(arguments, exchange)
+        node.knowledge, f"{system}|{version}" if version else system, code, languages_in(arguments, exchange)
     )
     return described(found, frozenset(arguments.many("property")))
 

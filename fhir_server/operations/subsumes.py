@@ -8,13 +8,14 @@ from fhir_server.errors import Invalid, Issue, NotFound, Unprocessable
 from fhir_server.rest.argument import Arguments, Input, parameters
 from fhir_server.rest.definition import about
 from fhir_server.rest.exchange import Exchange
+from fhir_server.rest.node import Node
 from fhir_server.rest.operation import Operation
 from fhir_server.terminology.knowledge import Knowledge
 
 
-async def subsumes(context: Any, exchange: Exchange, arguments: Arguments) -> dict[str, Any]:
+async def subsumes(node: Node, exchange: Exchange, arguments: Arguments) -> dict[str, Any]:
     """Return a Parameters with the outcome; raise NotFound for a system or a code that is not known."""
-    knowledge, canonical = await about(context, exchange, arguments, "codeSystem", "version")
+    knowledge, canonical = await about(node, exchange, arguments, "codeSystem", "version")
     first, second = _coding("A", arguments), _coding("B", arguments)
     version = arguments.text("version")
     systems = {each["system"] for each in (first, second) if each.get("system")}

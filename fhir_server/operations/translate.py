@@ -10,14 +10,15 @@ from fhir_server.errors import Invalid, Issue, NotFound
 from fhir_server.rest.argument import Arguments, Input, parameters, parts
 from fhir_server.rest.definition import about
 from fhir_server.rest.exchange import Exchange
+from fhir_server.rest.node import Node
 from fhir_server.rest.operation import Operation
 from fhir_server.terminology.knowledge import Knowledge
 from fhir_server.terminology.translation import Match, Question
 
 
-async def translate(context: Any, exchange: Exchange, arguments: Arguments) -> dict[str, Any]:
+async def translate(node: Node, exchange: Exchange, arguments: Arguments) -> dict[str, Any]:
     """Return a Parameters with all matches; raise NotFound for an unknown map."""
-    knowledge, canonical = await about(context, exchange, arguments, "conceptMap", "conceptMapVersion")
+    knowledge, canonical = await about(node, exchange, arguments, "conceptMap", "conceptMapVersion")
     maps = None if canonical is None else [named_map(knowledge, canonical)]
     matches = [
         match

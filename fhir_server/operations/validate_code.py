@@ -13,6 +13,7 @@ from fhir_server.errors import Invalid, Issue, NotFound, operation_outcome
 from fhir_server.rest.argument import Arguments, Input, parameters
 from fhir_server.rest.definition import about, languages_in
 from fhir_server.rest.exchange import Exchange
+from fhir_server.rest.node import Node
 from fhir_server.rest.operation import Operation
 from fhir_server.terminology.knowledge import Knowledge
 
@@ -50,9 +51,9 @@ class Verdict:
         return not any(issue.is_error for issue in self.issues)
 
 
-async def validate_in_value_set(context: Any, exchange: Exchange, arguments: Arguments) -> dict[str, Any]:
+async def validate_in_value_set(node: Node, exchange: Exchange, arguments: Arguments) -> dict[str, Any]:
     """Return whether one of the codes is in the value set; raise NotFound for an unknown value set."""
-    knowledge, canonical = await about(context, exchange, arguments, "valueSet", "valueSetVersion")
+    knowledge, canonical = await about(node, exchange, arguments, "valueSet", "valueSetVersion")
     if canonical is None:
         raise Invalid(Issue("error", "required", "$validate-code needs a value set: by url, valueSet or its own URL."))
     if knowledge.definitions.value_set(canonical) is None:
@@ -62,9 +63,9 @@ async def validate_in_value_set(context: Any, exchange: Exchange, arguments: Arg
     return answer([judged(knowledge, each, canonical, languages, abstract=abstract) for each in codings])
 
 
-async def validate_in_code_system(context: Any, exchange: Exchange, arguments: Arguments) -> dict[str, Any]:
+async def validate_in_code_system(node: Node, exchange: Exchange, arguments: Arguments) -> dict[str, Any]:
     """Return whether one of the codes is in the code system; raise NotFound for an unknown system."""
-    knowledge, canonical = await about(context, exchange, arguments, "codeSystem", "version")
+    knowledge, canonical = await about(node, exchange, arguments, "codeSystem", "version")
     url, _, version = (canonical or "").partition("|")
     codings = codings_in(arguments, url or None, version or arguments.text("version"))
     languages, abstract = languages_in(arguments, exchange), arguments.flag("abstract")

@@ -65,23 +65,33 @@ class Arguments:
         """All values of a parameter."""
         return self._values.get(name, ())
 
+    def pairs(self, *, without: Iterable[str] = ()) -> list[tuple[str, str]]:
+        """The names and values of all parameters but some, as a search takes them."""
+        left_out = frozenset(without)
+        return [(name, str(value)) for name, listed in self._values.items() if name not in left_out for value in listed]
+
     def __contains__(self, name: str) -> bool:
         return bool(self._values.get(name))
 
 
-def from_pairs(inputs: Iterable[Input], pairs: Iterable[tuple[str, str]]) -> dict[str, list[Any]]:
-    """Return the values in a query; raise Invalid for a name that is not known or a value that is not of its type."""
+def from_pairs(
+    inputs: Iterable[Input], pairs: Iterable[tuple[str, str]], *, others: bool = False
+) -> dict[str, list[Any]]:
+    """Return the values in a query; raise Invalid for a value that is not of its type.
+
+    A name that is not known is Invalid too, unless `others` may stand beside those of the operation.
+    """
     known = {each.name: each for each in inputs}
     values: dict[str, list[Any]] = {}
     for name, text in pairs:
         if name in PRESENTATION and name not in known:
             continue
-        each = _known(name, known)
-        values.setdefault(name, []).append(_from_text(each, text))
+        value = text if others and name not in known else _from_text(_known(name, known), text)
+        values.setdefault(name, []).append(value)
     return values
 
 
-def from_parameters(inputs: Iterable[Input], body: Mapping[str, Any]) -> dict[str, list[Any]]:
+def from_parameters(inputs: Iterable[Input], body: Mapping[str, Any], *, others: bool = False) -> dict[str, list[Any]]:
     """Return the values in a Parameters; raise Invalid as `from_pairs` does."""
     known = {each.name: each for each in inputs}
     values: dict[str, list[Any]] = {}
@@ -90,8 +100,9 @@ def from_parameters(inputs: Iterable[Input], body: Mapping[str, Any]) -> dict[st
         where = f"Parameters.parameter[{index}]"
         if not isinstance(item, dict) or not isinstance(item.get("name"), str):
             raise Invalid(Issue("error", "required", "A parameter needs a name.", (where,)))
-        each = _known(item["name"], known)
-        values.setdefault(each.name, []).append(_from_item(each, item, where))
+        name = item["name"]
+        each = Input(name, "string") if others and name not in known else _known(name, known)
+        values.setdefault(name, []).append(_from_item(each, item, where))
     return values
 
 
@@ -137,22 +148,23 @@ def _from_item(each: Input, item: Mapping[str, Any], where: str) -> Any:
         parts = item.get("part")
         if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
             raise _wrong(each, "must have parts", where)
-        return {part.get("name", ""): value for part in parts if (value := _value(part)) is not None}
+        return {part.get("name", ""): found for part in parts if (found := _value(part)) is not None}
     value = _value(item)
-    wanted: type | tuple[type, ...] = dict
-    if each.type in TEXTS:
-        wanted = str
-    elif each.type == "boolean":
-        wanted = bool
-    elif each.type in NUMBERS:
-        wanted = int
-    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+    if value.__class__ is not _python_type(each.type):
         raise _wrong(each, f"must be of type {each.type}", where)
-    if wanted is str and not value:
+    if value == "":
         raise _wrong(each, "is empty", where)
-    if wanted is dict and each.type[0].isupper() and value.get("resourceType", each.type) != each.type != "Resource":
+    if isinstance(value, dict) and value.get("resourceType", each.type) != each.type != "Resource":
         raise _wrong(each, f"must be a {each.type}, not a {value['resourceType']}", where)
-    return _in_range(each, value) if wanted is int else value
+    return _in_range(each, value) if isinstance(value, int) and each.type in NUMBERS else value
+
+
+def _python_type(kind: str) -> type:
+    if kind in TEXTS:
+        return str
+    if kind in NUMBERS:
+        return int
+    return bool if kind == "boolean" else dict
 
 
 def _value(item: Mapping[str, Any]) -> Any:

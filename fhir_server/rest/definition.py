@@ -9,41 +9,42 @@ from fhir_server.errors import Invalid, Issue, NotFound
 from fhir_server.resource.parsing import parse
 from fhir_server.rest.argument import Arguments
 from fhir_server.rest.exchange import Exchange
+from fhir_server.rest.node import Node
 from fhir_server.terminology.knowledge import Knowledge
 
 About = tuple[Knowledge, str | None]
 """What to answer from, and the canonical that is asked about, None where none is named."""
 
 
-async def about(context: Any, exchange: Exchange, arguments: Arguments, sent_as: str, version_as: str) -> About:
+async def about(node: Node, exchange: Exchange, arguments: Arguments, sent_as: str, version_as: str) -> About:
     """Return what is asked about: the instance of the URL, a resource sent along, or a canonical.
 
     `sent_as` and `version_as` are the parameters that hold a resource and a version. Raise Invalid where several are
     named at once, NotFound for an instance that is neither stored nor one of the core.
     """
-    knowledge: Knowledge = context.knowledge
+    knowledge = node.knowledge
     sent, url = arguments.resource(sent_as), arguments.text("url")
     if sum((bool(exchange.id), sent is not None, url is not None)) > 1:
         text = f"Name one thing only: by the URL of an instance, by the parameter url or by {sent_as}."
         raise Invalid(Issue("error", "invalid", text))
     if exchange.id:
-        return await _of_instance(context, exchange)
+        return await _of_instance(node, exchange)
     if sent is not None:
         return knowledge.with_resource(sent)
     version = arguments.text(version_as)
     return knowledge, f"{url}|{version}" if url and version and "|" not in url else url
 
 
-async def _of_instance(context: Any, exchange: Exchange) -> About:
-    knowledge: Knowledge = context.knowledge
+async def _of_instance(node: Node, exchange: Exchange) -> About:
+    knowledge = node.knowledge
     try:
-        version = await context.repository.read(exchange.type, exchange.id)
+        version = await node.repository.read(exchange.type, exchange.id)
     except NotFound:
         core = knowledge.core_canonical(exchange.type, exchange.id)
         if core is None:
             raise
         return knowledge, core
-    return known(knowledge, parse(version.body))
+    return known(knowledge, parse(version.body or b""))
 
 
 def known(knowledge: Knowledge, resource: Mapping[str, Any]) -> About:

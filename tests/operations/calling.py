@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import orjson
@@ -13,6 +13,7 @@ from fhir_server.definitions.registry import Definitions, r4
 from fhir_server.errors import NotFound
 from fhir_server.resource.parsing import STANDARD_LIMITS, Limits
 from fhir_server.rest.exchange import Exchange
+from fhir_server.rest.node import Node
 from fhir_server.rest.operation import Operation, called
 from fhir_server.store.protocol import Version
 from fhir_server.terminology.knowledge import Knowledge
@@ -34,17 +35,12 @@ class Kept:
 
 
 @dataclass
-class Node:
+class FakeNode:
     """What an operation is handed."""
 
     definitions: Definitions
     repository: Kept = field(default_factory=Kept)
     limits: Limits = STANDARD_LIMITS
-    expansion_codes: int = 1000
-
-    @property
-    def settings(self) -> Node:
-        return self
 
     @property
     def knowledge(self) -> Knowledge:
@@ -54,16 +50,16 @@ class Node:
         return AT / 1000
 
 
-def node(*definitions: dict[str, Any], stored: tuple[dict[str, Any], ...] = ()) -> Node:
+def node(*definitions: dict[str, Any], stored: tuple[dict[str, Any], ...] = ()) -> FakeNode:
     """A node that knows R4, these definitions and these resources."""
     known = r4().extended()
     for resource in definitions:
         known.add(resource)
-    return Node(known, Kept({(each["resourceType"], each["id"]): each for each in stored}))
+    return FakeNode(known, Kept({(each["resourceType"], each["id"]): each for each in stored}))
 
 
 def call(
-    operation: Operation, on: Node, body: dict[str, Any] | None = None, *, instance: str = "", **query: Any
+    operation: Operation, on: FakeNode, body: dict[str, Any] | None = None, *, instance: str = "", **query: Any
 ) -> dict[str, Any]:
     """The resource that an operation answers with."""
     pairs = [(name.replace("_", "-"), value) for name, values in query.items() for value in _listed(values)]
@@ -75,7 +71,7 @@ def call(
         body=b"" if body is None else orjson.dumps(body),
     )
     exchange.type, exchange.id = operation.types[0], instance
-    reply = asyncio.run(called(operation, on, exchange))
+    reply = asyncio.run(called(operation, cast("Node", on), exchange))
     assert reply.status == 200
     answer: dict[str, Any] = orjson.loads(reply.body)
     return answer
@@ -101,3 +97,8 @@ def _value(item: dict[str, Any]) -> Any:
     if "part" in item:
         return {part["name"]: _value(part) for part in item["part"]}
     return next(found for key, found in item.items() if key != "name")
+
+
+def parameters_of(*items: dict[str, Any]) -> dict[str, Any]:
+    """A Parameters with these parameters."""
+    return {"resourceType": "Parameters", "parameter": list(items)}

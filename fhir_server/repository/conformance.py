@@ -1,0 +1,92 @@
+"""Stored definitions at work: what clients create is known to validation and terminology (FHIR R4, 2.24.0.6)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from fhir_server.definitions.registry import Definitions
+from fhir_server.errors import FhirError
+from fhir_server.resource.parsing import Limits, parse
+from fhir_server.search.plan import EVERYTHING, Plan
+from fhir_server.store.protocol import PLACES, Scope, Store, Version
+
+KINDS = ("StructureDefinition", "CodeSystem", "ValueSet", "ConceptMap")
+NO_LIMITS = Limits(depth=1000, keys=2**40, string=2**40)
+PAGE = 200
+SECONDS_BETWEEN_LOOKS = 1.0
+
+log = logging.getLogger(__name__)
+
+Identity = tuple[str, str, str | None]
+"""Kind, url and version of a definition."""
+
+
+class StoredDefinitions:
+    """Keeps `definitions` as the store has them, whichever process wrote; `definitions` are changed by nobody else.
+
+    Where two stored resources have the same url and version, the one written last counts.
+    """
+
+    def __init__(self, store: Store, definitions: Definitions, kinds: Sequence[str] = KINDS) -> None:
+        self._store = store
+        self._definitions = definitions
+        self._kinds = tuple(kinds)
+        self._known: dict[tuple[str, str], Identity] = {}
+        self._place = 0
+        self._seen = -1
+        self._turn = asyncio.Lock()
+
+    async def load(self) -> None:
+        """Take in all that is stored."""
+        snapshot = await self._store.snapshot()
+        for kind in self._kinds:
+            cursor: str | None = None
+            while True:
+                page = await self._store.run(Plan({kind: EVERYTHING}), PAGE, cursor, snapshot.t if not cursor else None)
+                for version in sorted(page.matches, key=lambda each: each.place):
+                    self._take(version)
+                cursor = page.following
+                if cursor is None:
+                    break
+        self._seen = snapshot.t
+        self._place = (snapshot.t + 1) * PLACES - 1
+
+    async def catch_up(self) -> None:
+        """Take in what was written since: after a write of such a resource here, or at any time elsewhere."""
+        async with self._turn:
+            snapshot = await self._store.snapshot()
+            if snapshot.t == self._seen:
+                return
+            while True:
+                versions = await self._store.history(Scope(types=self._kinds), PAGE, after=self._place)
+                for version in versions:
+                    self._take(version)
+                    self._place = version.place
+                if len(versions) < PAGE:
+                    break
+            self._seen = snapshot.t
+
+    async def follow(self, seconds: float = SECONDS_BETWEEN_LOOKS) -> None:
+        """Catch up again and again, until it is cancelled."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await self.catch_up()
+            except Exception:
+                log.exception("stored definitions could not be read; they are tried again")
+
+    def _take(self, version: Version) -> None:
+        key = version.type, version.id
+        former = self._known.pop(key, None)
+        if former is not None and former not in self._known.values():
+            self._definitions.remove(*former)
+        if version.body is None:
+            return
+        try:
+            body = parse(version.body, NO_LIMITS)
+            if self._definitions.add(body):
+                self._known[key] = version.type, body["url"], body.get("version")
+        except (FhirError, KeyError, TypeError, AttributeError, ValueError) as fault:
+            log.warning("%s/%s cannot be used as a definition: %s", *key, type(fault).__name__)
