@@ -14,6 +14,7 @@ from fhir_server.validation.primitive import FORMATS
 from fhir_server.validation.run import Check, Fault, Json, Rule, Run
 
 Predicate = Callable[[Any, Run], bool]
+Invariant = tuple[Predicate, Constraint]
 
 # Checked where structures are walked, at no cost of their own: ele-1 by object_check and sibling_check, dom-2 to
 # dom-5 by contained_check, ref-1 by reference_check, txt-1 and txt-2 by narrative_check.
@@ -50,9 +51,9 @@ class Constraints:
         self._severities = severities
         self._rules: dict[tuple[Constraint, str], Rule] = {}
 
-    def rules(self, kind: Type) -> tuple[Rule, ...]:
-        """The rules for values of a type."""
-        return tuple(self.rule(c, kind.name) for c in kind.constraints if self.matters(c))
+    def invariants(self, kind: Type) -> tuple[Invariant, ...]:
+        """The constraints on values of a type, each with its predicate."""
+        return tuple((self.predicate(c, kind.name), c) for c in kind.constraints if self.matters(c))
 
     def matters(self, constraint: Constraint) -> bool:
         """True for a constraint that is looked at here and not built into the walk."""

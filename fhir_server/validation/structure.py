@@ -10,7 +10,7 @@ from typing import Any
 from fhir_server.definitions.datatype import Member, Type
 from fhir_server.definitions.registry import Definitions
 from fhir_server.validation.binding import Bindings
-from fhir_server.validation.constraint import Constraints
+from fhir_server.validation.constraint import UNDECIDABLE, Constraints, Invariant, broken, rule_of
 from fhir_server.validation.member import array_check, primitive_array_check, primitive_check, sibling_check
 from fhir_server.validation.nested import contained_check, resource_check
 from fhir_server.validation.primitive import FORMATS, kind_of
@@ -65,8 +65,9 @@ class StructureChecks:
     def _compile(self, kind: Type) -> None:
         table: dict[str, Check] = {}
         is_resource = kind.kind == "resource"
-        rules = (*self._constraints.rules(kind), *self._rules.get(kind.name, ()))
-        self._checks[kind.name] = object_check(kind.name, table, needs_of(kind), rules, is_resource=is_resource)
+        invariants, rules = self._constraints.invariants(kind), self._rules.get(kind.name, ())
+        needs = needs_of(kind)
+        self._checks[kind.name] = object_check(kind.name, table, needs, invariants, rules, is_resource=is_resource)
         if is_resource:
             table[TYPE_NAME] = lambda value, holder, run: 0
         for member in kind.members.values():
@@ -91,7 +92,8 @@ class StructureChecks:
         if self._extension_check is not None:
             one = self._extension_check(kind.name, member, self._lazy("Extension"))
             table["extension"] = array_check("extension", one, 1, None)
-        return object_check("Element", table, needs_of(element), self._constraints.rules(element), is_resource=False)
+        invariants = self._constraints.invariants(element)
+        return object_check("Element", table, needs_of(element), invariants, (), is_resource=False)
 
     def _member(self, kind: Type, member: Member) -> Check:
         one = self._one(kind, member)
@@ -137,9 +139,18 @@ def needs_of(kind: Type) -> Needs:
 
 
 def object_check(
-    name: str, table: Mapping[str, Check], needs: Needs, rules: Sequence[Rule], *, is_resource: bool
+    name: str,
+    table: Mapping[str, Check],
+    needs: Needs,
+    invariants: Sequence[Invariant],
+    rules: Sequence[Rule],
+    *,
+    is_resource: bool,
 ) -> Check:
-    """The check of an object: each member by the table, then what it needs, then the rules about it as a whole."""
+    """The check of an object: each member by the table, what it needs, then invariants and rules about it as a whole.
+
+    Should an invariant fail to be evaluated, each is looked at alone; a fault that is found twice is told once.
+    """
     find = table.get
     members, choices = needs.members, needs.choices
 
@@ -161,6 +172,13 @@ def object_check(
         for choice, keys in choices:
             if value.keys().isdisjoint(keys):
                 run.error(value, None, "required", f"{name}.{choice}[x] is required (minimum 1) and missing.")
+        try:
+            for holds, constraint in invariants:
+                if not holds(value, run):
+                    run.report(broken(constraint, value, None))
+        except UNDECIDABLE:
+            for holds, constraint in invariants:
+                rule_of(constraint, holds)(value, run)
         for rule in rules:
             rule(value, run)
         return count
