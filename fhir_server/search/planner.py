@@ -30,7 +30,7 @@ from fhir_server.search.plan import (
 )
 from fhir_server.search.question import Form, Question, Rows, UnansweredValue, WrongValue
 from fhir_server.search.reach import Reach, reach
-from fhir_server.search.row import Reference
+from fhir_server.search.row import Range, Reference
 from fhir_server.search.suggestion import hint
 from fhir_server.search.text import TextParser
 from fhir_server.search.value_types.date import updated
@@ -38,6 +38,7 @@ from fhir_server.search.values import FORMS, composite_rows, described
 
 MISSING = "missing"
 OFFERED = frozenset({"_id", "_lastUpdated", "_text", "_content", "_list", "_has", "_filter"})
+RANGED = ("date", "number")
 TRUTH = {"true": True, "false": False}
 
 
@@ -55,7 +56,10 @@ class Spent:
 
 
 class Planner:
-    """Makes the predicates of one search; `reaches` remembers, by number, what is known of parameters."""
+    """Makes the predicates of one search; `reaches` remembers, by number, what is known of parameters.
+
+    `single` collects the numbers asked for of which a resource has at most one row.
+    """
 
     def __init__(
         self,
@@ -73,6 +77,7 @@ class Planner:
         self.now = now
         self.reaches = reaches
         self.spent = Spent()
+        self.single: set[int] = set()
 
     # ---- names
 
@@ -152,6 +157,8 @@ class Planner:
         values = self.values(value)
         if parameter.type == "composite":
             return self.composite(parameter, key, values)
+        if parameter.type in RANGED and self.reach(parameter).single:
+            self.single.add(parameter.number + Range.RANGE)
         form, only = self.form(parameter, key.modifier)
         return self.answered(parameter, form, values, only)
 

@@ -135,7 +135,8 @@ class Reading:
         if self.failures:
             first = self.failures[0]
             raise type(first)(*(issue for failure in self.failures for issue in failure.issues))
-        arms = {kind: conjunction(found) for kind, found in criteria.items()}
+        single = self.planner.single
+        arms = {kind: conjunction(found, single) for kind, found in criteria.items()}
         return Query(
             Plan(arms, results.sort, results.includes),
             tuple(self.applied),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
+from fhir_server.search.narrowing import narrowed
 from fhir_server.search.plan import (
     EVERYTHING,
     NOTHING,
@@ -24,9 +25,12 @@ RANGES = frozenset({"<", "<=", ">", ">="})
 WITHIN = frozenset({"contains", "ends"})
 
 
-def conjunction(items: Iterable[Predicate]) -> Predicate:
-    """All items hold: each once, the most selective first; nothing, where one finds nothing."""
-    found = sorted(dict.fromkeys(parts(items)), key=selectivity)
+def conjunction(items: Iterable[Predicate], single: Container[int] = frozenset()) -> Predicate:
+    """All items hold: each once, the most selective first; nothing, where one finds nothing.
+
+    `single` are the numbers of which a resource has at most one row.
+    """
+    found = sorted(narrowed(dict.fromkeys(parts(items)), single), key=selectivity)
     if NOTHING in found:
         return NOTHING
     if len(found) == 1:

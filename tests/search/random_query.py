@@ -87,8 +87,14 @@ class Author:
                 return self.random.choice(items), resource
         return None
 
-    def plain(self, kind: str) -> Condition | None:
-        parameter = self.parameter(kind)
+    def window(self, kind: str) -> list[Condition]:
+        """Two conditions on one date."""
+        parameter = self.parameter(kind, "date")
+        found = [self.plain(kind, parameter) for _ in range(2)] if parameter else []
+        return [condition for condition in found if condition]
+
+    def plain(self, kind: str, parameter: Parameter | None = None) -> Condition | None:
+        parameter = parameter or self.parameter(kind)
         if parameter is None:
             return None
         if parameter.type == "composite":

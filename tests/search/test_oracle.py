@@ -76,7 +76,8 @@ def written(world: World, searcher: Searcher) -> Iterator[tuple[str, tuple[Condi
     common = ["Observation", "Patient", "Encounter", "Condition", "MedicationRequest", "Procedure"]
     for _ in range(SEARCHES):
         kind = random.choice(kinds + common * 8)
-        conditions = tuple(author.condition(kind) for _ in range(random.choice((1, 1, 2, 3))))
+        windows = author.window(kind) if random.random() < 0.2 else []
+        conditions = (*windows, *(author.condition(kind) for _ in range(random.choice((1, 1, 2, 3)) - bool(windows))))
         query = searcher.query((kind,), [(c.name, c.value) for c in conditions], now=NOW)
         found = {(kind, r["id"]) for r in world.of_type(kind) if all(c.judge(r) for c in conditions)}
         yield kind, conditions, query, found
