@@ -13,6 +13,7 @@ from fhir_server.terminology.protocol import Membership
 from fhir_server.validation.binding import coding_in
 from fhir_server.validation.item import Item
 from fhir_server.validation.run import Json, Run
+from fhir_server.validation.value_pattern import is_within
 
 Answer = bool | None
 Test = Callable[[Item, Run], Answer]
@@ -102,11 +103,11 @@ class Equals:
         return None if any(is_unseen(i) for i in items) else False
 
 
-def equal_to(wanted: Any, same: Callable[[Any, Any], bool]) -> Criterion:
-    """The criterion that one of the values is as a fixed value or pattern wants it."""
+def equal_to(wanted: Any) -> Criterion:
+    """The criterion that one of the values has all that a fixed value or pattern has."""
     if wanted.__class__ is str:
         return Equals(wanted)
-    return any_item(lambda item, run: None if is_unseen(item) else same(item.value, wanted))
+    return any_item(lambda item, run: None if is_unseen(item) else is_within(item.value, wanted))
 
 
 def member_of(membership: Membership) -> Criterion:

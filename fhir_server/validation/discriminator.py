@@ -30,7 +30,6 @@ from fhir_server.validation.item import Finder, Item, finder
 from fhir_server.validation.reference import literal_type
 from fhir_server.validation.resolution import resolved
 from fhir_server.validation.run import Run
-from fhir_server.validation.value_pattern import is_same, is_within
 
 STEP = re.compile(r"\s*(\$this|[A-Za-z_][\w\-]*(?:\[x\])?)(?:\(\s*(?:'([^']*)'|([\w.]*))\s*\))?\s*(?:\.|$)")
 EXTENSION = "Extension"
@@ -240,10 +239,9 @@ class Discriminators:
 
     def _valued(self, node: ElementNode) -> Criterion | None:
         element = node.element
-        if element.fixed is not None:
-            return equal_to(element.fixed.value, is_same)
-        if element.pattern is not None:
-            return equal_to(element.pattern.value, is_within)
+        wanted = element.fixed or element.pattern
+        if wanted is not None:  # what is more than fixed does not keep an item out of its slice: it is wrong there
+            return equal_to(wanted.value)
         if element.binding is not None and element.binding.strength == "required":
             return self._bound(element.binding)
         return self._inside(node)

@@ -114,6 +114,20 @@ def test_a_value_tells_a_slice(kind, path, facet):
     assert len(checked.texts(resource("Observation", component=[B]))) == 1
 
 
+def test_what_is_more_than_fixed_is_wrong_in_its_slice():
+    checked = Checked(
+        profile(
+            "p",
+            "Observation",
+            sliced("Observation.component", "value", "code"),
+            element("Observation.component:a", max="1"),
+            element("Observation.component:a.code", fixedCodeableConcept=coded("1-1")),
+        )
+    )
+    [issue] = checked.issues(resource("Observation", component=[{"code": coded("1-1") | {"text": "a"}}]))
+    assert issue.text == "The value does not match what is fixed here: text is not in the fixed value."
+
+
 def test_several_discriminators_decide_together():
     slicing = {
         "discriminator": [{"type": "value", "path": "system"}, {"type": "value", "path": "use"}],
