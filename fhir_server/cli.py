@@ -7,16 +7,26 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
 import orjson
 import typer
 import uvicorn
 from pydantic import ValidationError
-from rich.console import Console
 from rich.text import Text
 
 from fhir_server.app import Origin, Service, application, limits_of
+from fhir_server.commands.terminal import (
+    COLOURS,
+    Data,
+    Packages,
+    database_of,
+    definitions_with,
+    issue_line,
+    made,
+    print_line,
+    stop,
+)
 from fhir_server.definitions.registry import Definitions, r4
 from fhir_server.demo.story import demo_facts, load_story
 from fhir_server.errors import FhirError, Invalid, Issue, TooLarge
@@ -33,15 +43,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 package_app = typer.Typer(help="Look into FHIR packages.", no_args_is_help=True)
 app.add_typer(package_app, name="package")
 
-COLOURS = {"fatal": "bold red", "error": "red", "warning": "yellow", "information": "cyan"}
-
 SECONDS_TO_FINISH = 30
+BACKLOG = 1024
 FORMATS = "JSON, XML or NDJSON."
-Packages = Annotated[
-    list[Path] | None,
-    typer.Option("--package", metavar="FILE", exists=True, help="First add this FHIR package (.tgz or folder)."),
-]
-Data = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="The folder that everything is kept in.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, metavar="NUMBER", help="The port to listen on.")]
 
 
@@ -164,16 +168,6 @@ def main() -> None:
         sys.exit(2)
 
 
-def definitions_with(packages: Iterable[Path] | None) -> Definitions:
-    """Return the definitions of R4 and of these packages; what cannot be used of a package is told, not fatal."""
-    definitions = r4().extended()
-    for package in packages or ():
-        for issue in load_package(definitions, package).issues:
-            if issue.is_error:
-                print_line(issue_line(package.name, issue), to_errors=True)
-    return definitions
-
-
 def resources_in(files: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
     """Yield a name and the text of each resource in the files; those of NDJSON are named by file and line."""
     for file in files:
@@ -194,15 +188,6 @@ def checked(raw: bytes, validator: Validator, definitions: Definitions, profiles
         return failure.issues
 
 
-def issue_line(name: str, issue: Issue) -> Text:
-    """Return one finding as one line: file, severity, place, text."""
-    place = f" {', '.join(issue.expression)}" if issue.expression else ""
-    source = f" [{issue.rule}]" if issue.rule else ""
-    return Text.assemble(
-        (name, "dim"), ": ", (issue.severity, COLOURS[issue.severity]), place, f": {issue.text}{source}"
-    )
-
-
 def summary(counts: Counter[str]) -> Text:
     """Return the closing line of a check."""
     errors = counts["error"] + counts["fatal"]
@@ -210,16 +195,14 @@ def summary(counts: Counter[str]) -> Text:
     return Text(f"resources: {counts['resources']}, errors: {errors}, warnings: {counts['warning']}", colour)
 
 
-def print_line(line: Text, *, to_errors: bool = False) -> None:
-    """Print a line as it is, however narrow the terminal."""
-    Console(stderr=to_errors).print(line, soft_wrap=True, highlight=False)
-
-
 def listening(host: str, port: int) -> socket.socket:
     """Return a socket that listens; stop the command when the address cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        # Accepted connections inherit it; asyncio sets it only where the socket names its protocol, which this does not.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         print_line(Text(f"Cannot listen on {host}, port {port}: {error.strerror}."), to_errors=True)
         raise typer.Exit(2) from None
@@ -229,12 +212,6 @@ def base_of(host: str, listener: socket.socket) -> str:
     """Return the URL that a listener is reached by."""
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{listener.getsockname()[1]}"
-
-
-def made(folder: Path) -> Path:
-    """Return a folder, made if it does not exist."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def refuse_strangers(host: str, auth: str) -> None:
@@ -251,21 +228,6 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def database_of(url: str | None) -> Path | None:
-    """Return the file that the URL of a store names; stop the command for other stores."""
-    if url is None:
-        return None
-    if not url.startswith("sqlite:///"):
-        stop(f"There is no store for {url}: this release has sqlite:///FILE.")
-    return Path(url.removeprefix("sqlite://") if url.startswith("sqlite:////") else url.removeprefix("sqlite:///"))
-
-
-def stop(text: str) -> NoReturn:
-    """Say why a command cannot go on, and stop it."""
-    print_line(Text(text), to_errors=True)
-    raise typer.Exit(2)
 
 
 def run(listener: socket.socket, service: Callable[[], Service], workers: int = 1) -> None:

@@ -1,0 +1,1 @@
+"""The commands of `nhipcau` that work on the data of a node, a file for each group."""

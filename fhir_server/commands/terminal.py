@@ -1,0 +1,69 @@
+"""What commands have in common on the terminal: options, lines, and the way to stop (the command `nhipcau`)."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from fhir_server.definitions.registry import Definitions, r4
+from fhir_server.errors import Issue
+from fhir_server.package import load_package
+
+COLOURS = {"fatal": "bold red", "error": "red", "warning": "yellow", "information": "cyan"}
+
+Packages = Annotated[
+    list[Path] | None,
+    typer.Option("--package", metavar="FILE", exists=True, help="First add this FHIR package (.tgz or folder)."),
+]
+Data = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="The folder that everything is kept in.")]
+Database = Annotated[
+    str | None, typer.Option("--store", metavar="URL", help="Where resources are kept: sqlite:///FILE.")
+]
+
+
+def definitions_with(packages: Iterable[Path] | None) -> Definitions:
+    """Return the definitions of R4 and of these packages; what cannot be used of a package is told, not fatal."""
+    definitions = r4().extended()
+    for package in packages or ():
+        for issue in load_package(definitions, package).issues:
+            if issue.is_error:
+                print_line(issue_line(package.name, issue), to_errors=True)
+    return definitions
+
+
+def issue_line(name: str, issue: Issue) -> Text:
+    """Return one finding as one line: file, severity, place, text."""
+    place = f" {', '.join(issue.expression)}" if issue.expression else ""
+    source = f" [{issue.rule}]" if issue.rule else ""
+    return Text.assemble(
+        (name, "dim"), ": ", (issue.severity, COLOURS[issue.severity]), place, f": {issue.text}{source}"
+    )
+
+
+def print_line(line: Text, *, to_errors: bool = False) -> None:
+    """Print a line as it is, however narrow the terminal."""
+    Console(stderr=to_errors).print(line, soft_wrap=True, highlight=False)
+
+
+def made(folder: Path) -> Path:
+    """Return a folder, made if it does not exist."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def database_of(url: str | None) -> Path | None:
+    """Return the file that the URL of a store names; stop the command for other stores."""
+    if url is None:
+        return None
+    if not url.startswith("sqlite:///"):
+        stop(f"There is no store for {url}: this release has sqlite:///FILE.")
+    return Path(url.removeprefix("sqlite://") if url.startswith("sqlite:////") else url.removeprefix("sqlite:///"))
+
+
+def stop(text: str) -> NoReturn:
+    """Say why a command cannot go on, and stop it."""
+    print_line(Text(text), to_errors=True)
+    raise typer.Exit(2)
