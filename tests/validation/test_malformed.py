@@ -32,7 +32,10 @@ def spots(value: Any) -> Iterator[tuple[Any, Any]]:
 
 def spoil(body: Any, chance: random.Random) -> None:
     """Replace, remove or add something."""
-    holder, key = chance.choice(list(spots(body)))
+    places = list(spots(body))
+    if not places:
+        return
+    holder, key = chance.choice(places)
     if chance.random() < 0.2:
         del holder[key]
     elif chance.random() < 0.2 and isinstance(holder, dict):
