@@ -42,8 +42,9 @@ CORRECTIONS: Mapping[str, str] = {
     # The text says "if it is a dateTime"; a Period is no mistake.
     "($this as dateTime).toString().length() >= 8":
         "($this is dateTime) implies (($this as dateTime).toString().length() >= 8)",
-    # Units that cannot be compared do not make a range wrong; R5 says it so.
-    "low.empty() or high.empty() or (low <= high)": "low.empty() or high.empty() or iif(low > high, false, true)",
+    # Where the units are shown alike, the numbers tell.
+    "low.empty() or high.empty() or (low <= high)":
+        "low.empty() or high.empty() or (low <= high) or (low.unit = high.unit and low.value <= high.value)",
     # Narratives are asked of resources that stand alone.
     "text.`div`.exists()": "(%rootResource != $this) or text.`div`.exists()",
 }  # fmt: skip

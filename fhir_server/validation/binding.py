@@ -28,6 +28,10 @@ class Bindings:
             return one
         return self.bound(member.key, member.type, binding, one)
 
+    def absent(self, member: Member) -> str | None:
+        """What is wrong with a member that has extensions in place of a code; None where that may be."""
+        return None
+
     def bound(self, key: str, kind: str, binding: Binding | None, one: Check) -> Check:
         """The check of a value of a type that must come from the value set of a binding."""
         if binding is None:

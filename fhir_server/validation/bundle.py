@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from fhir_server.definitions.registry import Definitions
@@ -25,13 +26,13 @@ def bundle_rule(definitions: Definitions) -> Rule:
     resource_types = definitions.resource_types
     interlinks = Interlinks(definitions)
     special: Mapping[Any, Callable[[Json, Sequence[Json], Run], None]] = {
-        "searchset": search_rule,
+        "searchset": partial(search_rule, resource_types),
         "document": interlinks.document_rule,
         "message": interlinks.message_rule,
     }
 
     def rule(bundle: Json, run: Run) -> None:
-        kind: Any = bundle.get("type")
+        kind = str(bundle.get("type"))
         entries = entries_of(bundle)
         link_rule(bundle, kind, run)
         for entry in entries:
@@ -97,9 +98,9 @@ def entry_rule(entry: Json, kind: Any, resource_types: frozenset[str], run: Run)
 # --- search sets ---------------------------------------------------------------------------------------------------
 
 
-def search_rule(bundle: Json, entries: Sequence[Json], run: Run) -> None:
+def search_rule(resource_types: frozenset[str], bundle: Json, entries: Sequence[Json], run: Run) -> None:
     """Report entries of a search set that are not what they are said to be."""
-    types = searched_types(bundle)
+    types = [name for name in searched_types(bundle) if name in resource_types]
     modes = [mode_of(entry) for entry in entries]
     for entry, mode in zip(entries, modes, strict=True):
         resource = resource_of(entry)

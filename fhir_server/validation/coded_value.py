@@ -33,6 +33,13 @@ class CodedValues(Bindings):
         """The check of a member of a coded type."""
         return self.bound(member.key, member.type, member.element.binding, one)
 
+    def absent(self, member: Member) -> str | None:
+        """A code that must be from a value set must be there."""
+        binding = member.element.binding
+        if binding is None or binding.strength != "required" or member.type not in CODED_PRIMITIVES:
+            return None
+        return f"{member.key} has no code, and one of the value set {binding.value_set} is required."
+
     def bound(self, key: str, kind: str, binding: Binding | None, one: Check) -> Check:
         """The check of a value of a type with a binding, or without."""
         rule = None if binding is None else self._rule(binding)

@@ -7,7 +7,7 @@ from typing import Any
 
 from fhir_server.definitions.datatype import Member
 from fhir_server.validation.primitive import FORMATS, MEMOS, format_fault, kind_of
-from fhir_server.validation.run import Check, Json, Run
+from fhir_server.validation.run import Check, Fault, Json, Run
 
 Test = Callable[[Any], bool]
 
@@ -112,19 +112,24 @@ def count_fault(key: str, count: int, low: int, top: int | None) -> str:
     return f"{key} must have {low} to {'any number of' if top is None else top} items, found {count}."
 
 
-def sibling_check(member: Member, element: Check) -> Check:
-    """The check of `_key`: the id and extensions of the primitive beside it."""
-    return sibling_array(member, element) if member.many else sibling_object(member, element)
+def sibling_check(member: Member, element: Check, absent: str | None = None) -> Check:
+    """The check of `_key`: the id and extensions of the primitive beside it.
+
+    `absent` is what is wrong, at full depth, when there is no primitive beside it.
+    """
+    return sibling_array(member, element) if member.many else sibling_object(member, element, absent)
 
 
-def sibling_object(member: Member, element: Check) -> Check:
+def sibling_object(member: Member, element: Check, absent: str | None) -> Check:
     """The check of the `_key` of a single primitive."""
     key = member.key
     sibling = f"_{key}"
 
     def check(value: Any, holder: Json, run: Run) -> int:
-        if value.__class__ is dict and key not in holder and "extension" not in value:
+        if value.__class__ is dict and "extension" not in value and (key not in holder or not value):
             run.error(holder, sibling, "invariant", f"{key} has neither a value nor an extension (ele-1).")
+        if absent is not None and key not in holder:
+            run.report(Fault(holder, sibling, None, "error", "code-invalid", absent, None, None, "full"))
         return element(value, holder, run)
 
     return check
@@ -143,9 +148,10 @@ def sibling_array(member: Member, element: Check) -> Check:
             run.error(holder, sibling, "structure", f"{sibling} must have as many items as {key}; null fills the gaps.")
         count = 0
         for index, item in enumerate(value):
+            valued = values.__class__ is list and index < len(values) and values[index] is not None
             if item is not None:
                 count += element(item, holder, run)
-            elif values.__class__ is not list or index >= len(values) or values[index] is None:
+            if not (valued and item != {}) and not (item.__class__ is dict and "extension" in item):
                 run.error(holder, key, "structure", "An item has neither a value nor an extension (ele-1).", index)
         return count
 

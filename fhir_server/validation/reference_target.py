@@ -48,6 +48,8 @@ class ReferenceTargets:
             complain(value, f"{shown(reference)} holds white space, so it cannot be a reference.", run)
         elif reference == "#" and run.resource is run.root:
             complain(value, "Only a contained resource can refer to its container as '#'.", run)
+        elif "?" in reference and not self._may_be_search(reference, run):
+            complain(value, f"{shown(reference)} is a search, which only a transaction can refer by.", run)
         found = None
         if reference[:1] == "#":
             item = contained_named(reference[1:], run.root)
@@ -80,7 +82,7 @@ class ReferenceTargets:
     ) -> str | None:
         """The type of the entry that a reference names; what is wrong with the reference is reported."""
         index = index_of(bundle, run)
-        kind: Any = bundle.get("type")
+        kind = str(bundle.get("type"))
         absolute = is_absolute(reference)
         problem = None if absolute else self._relative_problem(reference, kind, index, run)
         if problem is not None:
@@ -111,6 +113,11 @@ class ReferenceTargets:
         if reference.count("/") in SLASHES or (kind in TRANSACTIONS and self._is_search(reference)):
             return None
         return f"{shown(reference)} is relative, so it must be Type/id."
+
+    def _may_be_search(self, reference: str, run: Run) -> bool:
+        """False for a conditional reference outside of a transaction."""
+        conditional = reference.partition("?")[0] in self._resource_types
+        return not conditional or any(str(b.get("type")) in TRANSACTIONS for b in bundles_around(run))
 
     def _is_search(self, reference: str) -> bool:
         """True for a conditional reference, which names what to search for."""

@@ -67,13 +67,13 @@ class StructureChecks:
         is_resource = kind.kind == "resource"
         invariants, rules = self._constraints.invariants(kind), self._rules.get(kind.name, ())
         needs = needs_of(kind)
-        self._checks[kind.name] = object_check(kind.name, table, needs, invariants, rules, is_resource=is_resource)
+        self._checks[kind.name] = object_check(kind.name, table, needs, invariants, rules, may_be_bare=is_resource)
         if is_resource:
             table[TYPE_NAME] = lambda value, holder, run: 0
         for member in kind.members.values():
             table[member.key] = self._member(kind, member)
             if member.type in FORMATS:
-                table[f"_{member.key}"] = sibling_check(member, self._sibling(kind, member))
+                table[f"_{member.key}"] = sibling_check(member, self._sibling(kind, member), self._bindings.absent(member))
 
     def _sibling(self, kind: Type, member: Member) -> Check:
         """The check of the id and extensions of a primitive, compiled when the first one is met."""
@@ -93,7 +93,7 @@ class StructureChecks:
             one = self._extension_check(kind.name, member, self._lazy("Extension"))
             table["extension"] = array_check("extension", one, 1, None)
         invariants = self._constraints.invariants(element)
-        return object_check("Element", table, needs_of(element), invariants, (), is_resource=False)
+        return object_check("Element", table, needs_of(element), invariants, (), may_be_bare=True)
 
     def _member(self, kind: Type, member: Member) -> Check:
         one = self._one(kind, member)
@@ -133,7 +133,7 @@ def needs_of(kind: Type) -> Needs:
         if member.choice is not None:
             choices.setdefault(member.choice, set()).update((member.key, f"_{member.key}"))
     return Needs(
-        tuple((m.key, f"_{m.key}") for m in needed if m.choice is None),
+        tuple((m.key, m.key if m.element.xml_attribute else f"_{m.key}") for m in needed if m.choice is None),
         tuple((name, frozenset(keys)) for name, keys in choices.items()),
     )
 
@@ -145,10 +145,11 @@ def object_check(
     invariants: Sequence[Invariant],
     rules: Sequence[Rule],
     *,
-    is_resource: bool,
+    may_be_bare: bool,
 ) -> Check:
     """The check of an object: each member by the table, what it needs, then invariants and rules about it as a whole.
 
+    `may_be_bare` is for what needs no members of its own: a resource, and the id and extensions beside a primitive.
     Should an invariant fail to be evaluated, each is looked at alone; a fault that is found twice is told once.
     """
     find = table.get
@@ -158,7 +159,7 @@ def object_check(
         if value.__class__ is not dict:
             return not_an_object(name, value, holder, run)
         count = len(value)
-        if count < 2 and not is_resource and (count == 0 or "id" in value):
+        if count < 2 and not may_be_bare and (count == 0 or "id" in value):
             run.error(value, None, "invariant", "An element must have a value or children (ele-1).")
         for key, inner in value.items():
             member = find(key)
