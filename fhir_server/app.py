@@ -22,6 +22,7 @@ from starlette.routing import Route as Page
 
 from fhir_server.definitions.registry import Definitions
 from fhir_server.interactions.routes import ROUTES
+from fhir_server.operations.table import ROUTES as OPERATION_ROUTES
 from fhir_server.repository.attempt import Means, Rules
 from fhir_server.repository.codes import Codes
 from fhir_server.repository.intake import REFERRING, REFERRING_KEY, Intake
@@ -38,6 +39,7 @@ from fhir_server.rest.service import PREFIX, FhirService, Scope, Send
 from fhir_server.rest.web import failed, refused_by_framework
 from fhir_server.search.index import Indexer
 from fhir_server.search.limits import Limits as SearchLimits
+from fhir_server.search.param_types.date import span_in
 from fhir_server.search.query import Searcher
 from fhir_server.settings import Settings
 from fhir_server.store.protocol import Numbered, Store
@@ -90,7 +92,8 @@ class Service:
         self._definitions = definitions
         self._settings = settings
         self._origin = origin
-        self.fhir = FhirService(Router(ROUTES, definitions.resource_types), definitions, settings, request_ids())
+        router = Router((*ROUTES, *OPERATION_ROUTES), definitions.resource_types)
+        self.fhir = FhirService(router, definitions, settings, request_ids())
         self.web = web_application(self)
         self.is_ready = False
 
@@ -142,6 +145,7 @@ async def composed(
         ),
         clock=origin.clock,
         new_id=time_ordered_ids(origin.clock),
+        span=span_in(zone),
         rules=Rules(
             integrity=settings.referential_integrity,
             unchanged_makes_version=settings.unchanged_makes_version,

@@ -200,12 +200,11 @@ def listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-        # Accepted connections inherit it; asyncio sets it only where the socket names its protocol, which this does not.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listener
     except OSError as error:
-        print_line(Text(f"Cannot listen on {host}, port {port}: {error.strerror}."), to_errors=True)
-        raise typer.Exit(2) from None
+        stop(f"Cannot listen on {host}, port {port}: {error.strerror}.")
+    # Accepted connections inherit it; asyncio sets it only where a socket names its protocol, and this one does not.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def base_of(host: str, listener: socket.socket) -> str:

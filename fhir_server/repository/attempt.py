@@ -22,6 +22,7 @@ from fhir_server.errors import (
     Unprocessable,
 )
 from fhir_server.patch.apply import apply_patch
+from fhir_server.repository.history import Span
 from fhir_server.repository.intake import REFERRING, Intake, Prepared
 from fhir_server.repository.reference import Key, Spot, Targets, conditions_in, put_links, reference_texts
 from fhir_server.repository.sent import Sent
@@ -69,6 +70,7 @@ class Means:
     searcher: Searcher
     clock: Clock
     new_id: Callable[[], str]
+    span: Span
     rules: Rules
 
 

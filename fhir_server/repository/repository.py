@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fhir_server.errors import Conflict, Gone, Issue, NotFound, PreconditionFailed, Unprocessable
 from fhir_server.repository.attempt import REFERRERS_NAMED, Attempt, Means, stale
+from fhir_server.repository.history import Window, versions_in, window_of
 from fhir_server.repository.reference import Key
 from fhir_server.repository.write import Found, Saved, Write, placed
 from fhir_server.search.plan import Plan
@@ -14,6 +16,8 @@ from fhir_server.store.protocol import (
     ExistenceUnmet,
     ExpectationUnmet,
     Page,
+    Scope,
+    SnapshotLost,
     Version,
     VersionUnmet,
 )
@@ -74,12 +78,23 @@ class Repository:
         raise Conflict("Others change the same resources again and again; nothing was written. Try again.")
 
     async def page(self, plan: Plan, limit: int, cursor: str | None = None) -> Page:
-        """The next matches of a search, with what it includes."""
-        return await self._store.run(plan, limit, cursor)
+        """The next matches of a search, with what it includes; raise Gone for a cursor that is too old."""
+        try:
+            return await self._store.run(plan, limit, cursor)
+        except SnapshotLost:
+            raise Gone("Too much was written since this search began: begin it again.") from None
 
     async def count(self, plan: Plan, t: int | None = None) -> int:
         """How many resources a search finds."""
         return await self._store.count(plan, t)
+
+    async def window(self, since: str | None, at: str | None, before: int | None) -> Window:
+        """The stretch of all versions that times select; raise Invalid for what is no time."""
+        return await window_of(self._store, self._means.span, since, at, before)
+
+    async def versions(self, scope: Scope, window: Window, limit: int) -> Sequence[Version]:
+        """The latest versions of a resource, a type or everything in a window, the latest first."""
+        return await versions_in(self._store, scope, window, limit)
 
     def query(
         self,
@@ -92,6 +107,10 @@ class Repository:
         """What a search asks for; raise Invalid, Unsupported or TooCostly."""
         now = int(self._means.clock() * 1000)
         return self._means.searcher.query(types, pairs, lenient=lenient, compartment=compartment, now=now)
+
+    def explain(self, query: Query) -> dict[str, Any]:
+        """How a search is understood, as JSON."""
+        return self._means.searcher.explain(query)
 
     def _dangling(self, attempt: Attempt, missing: Sequence[Key]) -> Unprocessable:
         issues = []

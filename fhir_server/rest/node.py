@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from fhir_server.definitions.registry import Definitions
 from fhir_server.repository.repository import Repository
@@ -23,6 +24,7 @@ class Node:
 
     `validator` checks at full depth; `limits` are those of one resource, `bundle_limits` of a whole Bundle. `find`
     gives the route of an exchange and `dispatch` answers it without a transport; `routes` are the rows of the table.
+    `started` is when, in milliseconds; handlers keep in `remembered` what costs much to make.
     """
 
     repository: Repository
@@ -37,4 +39,5 @@ class Node:
     find: Callable[[Exchange], Route]
     dispatch: Callable[[Exchange], Awaitable[Reply]]
     started: int
+    remembered: dict[str, Any] = field(default_factory=dict)
     clock: Clock = time.time

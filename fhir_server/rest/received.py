@@ -10,7 +10,7 @@ from fhir_server.errors import Invalid, Issue, NotFound
 from fhir_server.patch.apply import KINDS, PatchKind
 from fhir_server.repository.sent import Sent, read_sent
 from fhir_server.rest.exchange import Exchange
-from fhir_server.rest.failure import UnknownMediaType
+from fhir_server.rest.failure import UnknownMediaType, nearest
 from fhir_server.rest.node import Node
 from fhir_server.rest.representation import format_of, media_type_of
 
@@ -23,7 +23,8 @@ def resource_in(node: Node, exchange: Exchange) -> Sent:
         sent = read_sent(exchange.body, node.definitions, node.limits)
     if exchange.type and sent.type != exchange.type:
         if sent.type not in node.definitions.resource_types:
-            raise NotFound(f"R4 has no resource type {sent.type[:80]!r}.")
+            near = nearest(sent.type, node.definitions.resource_types)
+            raise NotFound(f"R4 has no resource type {sent.type[:80]!r}.{near}")
         text = f"The URL is about {exchange.type}, and the resource sent is {sent.type[:80]}."
         raise Invalid(Issue("error", "invalid", text, (f"{sent.type}",), fix=f"Send it to /{sent.type}."))
     return sent

@@ -45,7 +45,7 @@ class Router:
                 continue
             if step.following is None:
                 raise self._unknown(text, step, exchange)
-            self._take(step.variable, text, exchange)
+            self._take(step, text, exchange)
             step = step.following
         method = "GET" if exchange.method == "HEAD" else exchange.method
         found = step.routes.get(method)
@@ -71,7 +71,11 @@ class Router:
         step.routes.setdefault(route.method, []).append(route)
         step.routes[route.method].sort(key=lambda each: not each.types)
 
-    def _take(self, variable: str, text: str, exchange: Exchange) -> None:
+    def _take(self, step: Step, text: str, exchange: Exchange) -> None:
+        variable = step.variable
+        if text.startswith("$"):
+            words = [word for word in step.words if word.startswith("$")]
+            raise NotFound(f"There is no operation {text[:80]} here.{nearest(text, words)}")
         if variable == TYPE:
             if text not in self.types:
                 raise self._unknown_type(text)
@@ -88,12 +92,7 @@ class Router:
             exchange.related = text
 
     def _unknown_type(self, text: str) -> NotFound:
-        if text.startswith("$"):
-            words = {word for step in (self._root, self._root.following) if step for word in step.words}
-            return NotFound(f"There is no operation {text[:80]} here.{nearest(text, words)}")
-        return NotFound(
-            Issue("error", "not-found", f"R4 has no resource type {text[:80]!r}.{nearest(text, self.types)}")
-        )
+        return NotFound(f"R4 has no resource type {text[:80]!r}.{nearest(text, self.types)}")
 
     def _unknown(self, text: str, step: Step, exchange: Exchange) -> NotFound:
         return NotFound(f"Nothing is at {'/'.join(exchange.path)[:200]!r}.{nearest(text, step.words)}")

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from fhir_server import errors
-from fhir_server.app import application
+from fhir_server.app import Origin, application
 from fhir_server.cli import app
 from fhir_server.definitions.registry import r4
 from fhir_server.errors import FhirError
@@ -58,8 +58,10 @@ def test_a_command_is_documented_with_its_options(name: str, command: Any):
     assert {argument for argument in arguments if argument.upper() not in section} == set()
 
 
-def test_every_route_is_documented():
+def test_every_route_is_documented(tmp_path: Path):
     page = (REFERENCE / "http.md").read_text()
-    paths = {route.path for route in application(r4(), Settings()).routes}  # type: ignore[attr-defined]
-    undocumented = {path for path in paths if f" {path}`" not in page}
-    assert undocumented == {"/start_page.css", "/start_page.js"}
+    service = application(r4(), Settings(), Origin(tmp_path))
+    pages = {route.path for route in service.web.routes}  # type: ignore[attr-defined]
+    assert {path for path in pages if f" {path}`" not in page} == {"/start_page.css", "/start_page.js"}
+    routes = {f"{route.method} /fhir{route.path.rstrip('/')}" for route in service.fhir.router.routes}
+    assert {route for route in routes if f"`{route}`" not in page} == set()
