@@ -133,6 +133,7 @@ class Not:
 
 Predicate = Row | Present | Ids | Updated | Text | Near | Chain | Referrer | And | Or | Not
 
+EVERY_TYPE = "Resource"
 EVERYTHING = And()
 NOTHING = Or()
 
@@ -172,6 +173,8 @@ class Include:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A predicate for each resource type that is searched, the order of the matches, and what comes with them.
+
+    EVERY_TYPE stands for all types at once. Its predicate is rows of a number that all of them share.
 
     Without `sort` the store chooses an order that it can follow without sorting; any order is total, and the same on
     every page.
