@@ -178,6 +178,16 @@ class Numbered:
     type: str
 
 
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """The index rows that a version should have, after a search parameter was added or changed."""
+
+    type: str
+    id: str
+    version: int
+    rows: Sequence[Row]
+
+
 class Store(Protocol):
     """Remembers versions of resources and finds them by index rows; knows no rule of FHIR.
 
@@ -198,7 +208,8 @@ class Store(Protocol):
 
     *Finding.* A plan finds the resources whose current rows match, never a deleted one. Readers do not wait for writers.
 
-    *Parameters.* Numbers are given out once, for all processes and for ever.
+    *Parameters.* Numbers are given out once, for all processes and for ever. Other rows for a version that is current
+    change what is found now, and nothing else.
     """
 
     async def commit(self, request: Request) -> Committed:
@@ -229,6 +240,10 @@ class Store(Protocol):
 
     async def number(self, parameters: Iterable[Numbered]) -> Mapping[str, int]:
         """The numbers of all parameters by key, those named included, which get the number that they like if it is free."""
+        ...
+
+    async def index(self, entries: Iterable[Indexed]) -> int:
+        """Give versions that are still current other index rows; return how many were."""
         ...
 
     async def backup(self, target: Path) -> int:

@@ -22,6 +22,7 @@ from fhir_server.store.protocol import (
     ExistenceUnmet,
     Expectation,
     ExpectationUnmet,
+    Indexed,
     Numbered,
     Request,
     Scope,
@@ -38,6 +39,7 @@ from tests.contracts.resources import (
     IDS,
     NAME,
     PARAMETERS,
+    ROWS,
     SUBJECT,
     change,
     changes,
@@ -358,6 +360,21 @@ def test_a_plan_for_nothing_finds_nothing(store, run):
     assert run(store.count(Plan({"Patient": Referrer(SUBJECT, "Observation", EVERYTHING)}))) == 0
 
 
+def test_versions_can_be_given_other_rows_later(store, run):
+    for n, resource_id in enumerate(IDS):
+        run(put(store, change("Patient", resource_id, (NAME, "an" if n % 2 else "binh", ""))))
+    run(put(store, change("Patient", "a", (NAME, "chi", ""))))
+    renewed = [Indexed("Patient", i, 1, ((NAME, "anh", ""), (IDENTIFIER, "x", "urn:one"))) for i in (*IDS, "unknown")]
+    assert run(store.index(renewed)) == 5
+    assert run(all_keys(store, patients(matching(NAME, v="anh")))) == [("Patient", i) for i in IDS[1:]]
+    assert run(all_keys(store, patients(matching(IDENTIFIER, v="x")))) == [("Patient", i) for i in IDS[1:]]
+    assert run(store.count(patients(matching(NAME, v="an")))) == 0
+    assert run(all_keys(store, patients(matching(NAME, v="chi")))) == [("Patient", "a")]
+    run(put(store, change("Patient", "b", (NAME, "binh", "")), deletion("Patient", "c")))
+    assert run(store.count(patients(matching(NAME, v="anh")))) == 3
+    assert run(store.history(Scope(), 100))[-1].t == 8
+
+
 def test_a_backup_is_a_store_of_its_own(store, run, tmp_path):
     run(put(store, change("Patient", "a", (NAME, "an", ""))))
     assert run(store.backup(tmp_path / "copy.db")) == 1
@@ -378,6 +395,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         self.folder = TemporaryDirectory()
         self.runner = asyncio.Runner()
         self.model = Model()
+        self.oldest = 0
         self.store = type(self).open(Path(self.folder.name))
         self.other = type(self).open(Path(self.folder.name))
         self.runner.run(self.store.number(PARAMETERS))
@@ -444,7 +462,7 @@ class AgainstTheModel(RuleBasedStateMachine):
     @rule(plan=plans(), limit=st.integers(1, 4), age=st.integers(0, 12), second=st.booleans(), target=cursors)
     def search(self, plan: Plan, limit: int, age: int, second: bool) -> Any:  # noqa: FBT001
         store = self.other if second else self.store
-        t = max(self.runner.run(store.snapshot()).t - age, 0)
+        t = max(self.runner.run(store.snapshot()).t - age, self.oldest)
         assert self.runner.run(store.count(plan, t=t)) == len(self.model.find(plan, t))
         page = self.runner.run(store.run(plan, limit, t=t))
         assert page.t == t
@@ -453,6 +471,8 @@ class AgainstTheModel(RuleBasedStateMachine):
     @rule(cursor=consumes(cursors), limit=st.integers(1, 4), target=cursors)
     def go_on(self, cursor: tuple[Plan, str, int, tuple[Key, ...]], limit: int) -> Any:
         plan, following, t, found = cursor
+        if t < self.oldest:
+            return multiple()
         page = self.runner.run(self.store.run(plan, limit, following))
         assert page.t == t
         return self.turned(plan, page, found)
@@ -482,6 +502,16 @@ class AgainstTheModel(RuleBasedStateMachine):
             assert self.runner.run(self.store.read(kind, resource_id, t=state.version.t)) == state.version
         chain = self.runner.run(self.store.history(Scope((kind,), resource_id), 100))
         assert chain == [state.version for state in states]
+
+    @rule(resource_id=st.sampled_from(IDS), rows=ROWS["Patient"])
+    def index(self, resource_id: str, rows: list[Any]) -> None:
+        state = self.model.current(("Patient", resource_id))
+        if state is not None and not state.deleted:
+            entry = Indexed("Patient", resource_id, state.version.version, tuple(rows))
+            assert self.runner.run(self.store.index([entry])) == 1
+            state.rows = tuple(rows)
+            # Which rows an older snapshot sees from now on is not promised.
+            self.oldest = self.runner.run(self.store.snapshot()).t
 
     @rule()
     def open_again(self) -> None:

@@ -48,9 +48,8 @@ CREATE TABLE merging(
   one INTEGER PRIMARY KEY CHECK(one = 1),
   merged INTEGER NOT NULL,
   closed INTEGER NOT NULL,
-  epoch INTEGER NOT NULL,
   progress BLOB);
-INSERT INTO merging VALUES(1, 0, 0, 0, NULL);
+INSERT INTO merging VALUES(1, 0, 0, NULL);
 """
 """
 `version` holds every version, `vid` being its place; `rows` are its index rows as JSON, `earlier` the vid before (or 0).

@@ -10,13 +10,11 @@ next goes on with it, after a crash too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import orjson
 
-from fhir_server.store.sqlite.connection import Connection, many, row, rows, value
+from fhir_server.store.sqlite.connection import Connection, Value, many, row, rows, value
 from fhir_server.store.sqlite.tail import LIVING, Segment, Tail
 
 BY_RESOURCE = 1
@@ -39,15 +37,16 @@ class Merge:
         self._reader = reader
         self._most_waiting = most_waiting
 
-    def share(self, changes: int) -> None:
+    def share(self, changes: int, most_waiting: int | None = None) -> None:
         """Merge about as many rows as so many changes pay for; the tail knows everything that is committed."""
         merged, closed, progress = row(self._writer, "SELECT merged, closed, progress FROM merging")
         if closed == merged:
-            if self._tail.waiting >= self._most_waiting:
+            if self._tail.waiting >= (self._most_waiting if most_waiting is None else most_waiting):
                 self._advance(merged, self._tail.last, [BY_RESOURCE, 0])
             return
         segment = self._tail.closed(closed)
         if segment is None:
+            # It was closed in this very transaction, which the tail does not see yet.
             return
         budget = changes * ROWS_PER_CHANGE
         step = orjson.loads(progress)
@@ -59,6 +58,19 @@ class Merge:
             self._advance(merged, closed, step)
         else:
             self._advance(closed, closed, None)
+
+    def is_behind(self, place: int) -> bool:
+        """Whether what was written at a place is not yet in the sorted tables."""
+        merged: int = value(self._writer, "SELECT merged FROM merging")
+        return merged < place
+
+    def replace(self, rid: int, old: set[tuple[Value, ...]], new: set[tuple[Value, ...]]) -> None:
+        """Give a resource that is in the sorted tables other rows: each p, v, x, y, n."""
+        gone, come = old - new, new - old
+        many(self._writer, DELETE_HELD, [(rid, *r) for r in gone])
+        many(self._writer, INSERT_HELD, [(rid, *r) for r in come])
+        many(self._writer, DELETE_SOUGHT, [(p, v, x, rid, y, n) for p, v, x, y, n in gone])
+        many(self._writer, INSERT_SOUGHT, [(p, v, x, rid, y, n) for p, v, x, y, n in come])
 
     def _advance(self, merged: int, closed: int, step: Sequence[Any] | None) -> None:
         statement = "UPDATE merging SET merged=?, closed=?, progress=?"
@@ -85,25 +97,31 @@ class Merge:
 
     def _by_value(self, segment: Segment, after: Sequence[Any] | None, budget: int) -> tuple[int, list[Any] | None]:
         """Bring the next rows in the order of values to what they are in the segment's last state."""
-        columns = "d.p, d.v, d.x, d.r, d.w, d.y, d.n"
-        state = "CASE WHEN l.died=? THEN 1 WHEN l.vid<=? THEN -1 ELSE 0 END"
-        beyond = "" if after is None else f" AND ({columns})>(?,?,?,?,?,?,?)"
+        order = "d.p, d.v, d.x, d.r, d.w, d.y, d.n"
+        state = "CASE WHEN l.died=? THEN 1 ELSE -1 END"
+        beyond = "" if after is None else f" AND ({order})>(?,?,?,?,?,?,?)"
         found = rows(
             self._reader,
-            f"SELECT {columns}, {state} FROM {segment.held} d INDEXED BY sought_{segment.slot}"
-            f" CROSS JOIN {segment.life} l WHERE l.rid=d.r AND l.vid=d.w{beyond} ORDER BY {columns} LIMIT ?",
-            (LIVING, segment.start, *(after or ()), budget),
+            f"SELECT d.p, d.v, d.x, d.r, d.y, d.n, d.w, {state} FROM {segment.held} d INDEXED BY sought_{segment.slot}"
+            f" CROSS JOIN {segment.life} l WHERE l.rid=d.r AND l.vid=d.w AND (l.died=? OR l.vid<=?){beyond}"
+            f" ORDER BY {order} LIMIT ?",
+            (LIVING, LIVING, segment.start, *(after or ()), budget),
         )
         if not found:
             return 1, None
-        gone, come = [], []
-        for key, states in groupby(found, key=itemgetter(0, 1, 2, 3, 5, 6)):
-            change = sum(state[-1] for state in states)
-            if change < 0:
-                gone.append(key)
-            elif change > 0:
-                come.append(key)
+        gone, come = net_change(found)
         # What leaves goes first: the two states of a row may have come in two slices, the earlier one before.
         many(self._writer, DELETE_SOUGHT, gone)
         many(self._writer, INSERT_SOUGHT, come)
-        return len(found), [BY_VALUE, list(found[-1][:-1])]
+        p, v, x, r, y, n, w, _ = found[-1]
+        return len(found), [BY_VALUE, [p, v, x, r, w, y, n]]
+
+
+def net_change(found: Sequence[tuple[Any, ...]]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """The rows that leave and those that come; what leaves and comes again does neither."""
+    if all(row[7] > 0 for row in found):
+        return [], [row[:6] for row in found]
+    changes: dict[tuple[Any, ...], int] = {}
+    for row in found:
+        changes[row[:6]] = changes.get(row[:6], 0) + row[7]
+    return [key for key, change in changes.items() if change < 0], [key for key, change in changes.items() if change > 0]

@@ -6,12 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from fhir_server.resource.instant import Clock
 from fhir_server.search.plan import Plan
-from fhir_server.store.protocol import PLACES, Committed, Numbered, Page, Request, Scope, Snapshot, Version
+from fhir_server.store.protocol import PLACES, Committed, Indexed, Numbered, Page, Request, Scope, Snapshot, Version
 from fhir_server.store.sqlite.connection import Interrupted, connect, copy, establish, value
 from fhir_server.store.sqlite.group import GroupCommit
 from fhir_server.store.sqlite.merge import Merge
@@ -23,6 +24,8 @@ Result = TypeVar("Result")
 
 MOST_WAITING = 20_000
 """How many versions wait in the tail before they are merged: more makes merges cheaper and takes memory."""
+
+INDEXED_AT_ONCE = 200
 
 SECONDS_IN_THE_LOOP = 0.02
 """A search that takes longer goes on in a thread, so that others need not wait for it."""
@@ -80,6 +83,17 @@ class SqliteStore:
         await self._group.submit(lambda: self._writer.parameters.add(wanted))
         return dict(self._writer.parameters.numbers)
 
+    async def index(self, entries: Iterable[Indexed]) -> int:
+        """Give versions that are still current other index rows; return how many were."""
+        found = 0
+        waiting = list(entries)
+        while waiting:
+            chunk, waiting = waiting[:INDEXED_AT_ONCE], waiting[INDEXED_AT_ONCE:]
+            while chunk:
+                done, chunk = await self._group.submit(partial(self._reindex, chunk))
+                found += done
+        return found
+
     async def backup(self, target: Path) -> int:
         """Copy the store into a new file while it is used; return the last commit in the copy."""
 
@@ -102,6 +116,21 @@ class SqliteStore:
         self._reader.close()
         if self._long_reader is not None:
             self._long_reader.close()
+
+    def _reindex(self, chunk: Sequence[Indexed]) -> tuple[int, list[Indexed]]:
+        """How many were given their rows, and those for which merging has to come first: it is brought on a little."""
+        done, behind = 0, []
+        for entry in chunk:
+            rid, vid = self._writer.current(entry)
+            if vid and self._merge.is_behind(vid):
+                behind.append(entry)
+            elif vid:
+                self._merge.replace(rid, *self._writer.renew(vid, entry.rows))
+                done += 1
+        if behind:
+            self._reader.catch_up()
+            self._merge.share(INDEXED_AT_ONCE, most_waiting=1)
+        return done, behind
 
     def _share(self, changes: int) -> None:
         self._reader.catch_up()

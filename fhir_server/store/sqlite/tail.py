@@ -73,17 +73,12 @@ class Tail:
         self._free = list(range(SLOTS))
         self._past: list[Segment] = []
         self._present: list[Segment] = []
-        self._epoch = -1
         self.merged = 0
         self.last = 0
 
     def catch_up(self) -> None:
         """Read what was committed since; call it inside a read transaction, whose snapshot it is then good for."""
-        merged, closed, epoch = row(self._connection, "SELECT merged, closed, epoch FROM merging")
-        if epoch != self._epoch:
-            self._drop(self._past)
-            self._drop(self._present)
-            self._epoch = epoch
+        merged, closed = row(self._connection, "SELECT merged, closed FROM merging")
         if merged != self.merged or not self._present:
             self._let_go(merged)
         self.last = value(self._connection, "SELECT max(vid) FROM version") or 0

@@ -18,15 +18,17 @@ from fhir_server.store.protocol import (
     ExistenceUnmet,
     Expectation,
     ExpectationUnmet,
+    Indexed,
     Method,
     Outcome,
     Request,
     Version,
     VersionUnmet,
 )
-from fhir_server.store.sqlite.connection import Connection, row, value
+from fhir_server.store.sqlite.connection import Connection, Value, row, value
 from fhir_server.store.sqlite.naming import Names, Parameters, Used
 from fhir_server.store.sqlite.pending import Pending
+from fhir_server.store.sqlite.tail import spread
 
 METHODS: tuple[Method, ...] = get_args(Method)
 METHOD_NUMBERS = {method: number for number, method in enumerate(METHODS)}
@@ -113,6 +115,21 @@ class Writer:
         if place % PLACES:
             self.last = place - 1
         return Committed(self.t, tuple(outcomes))
+
+    def current(self, entry: Indexed) -> tuple[int, int]:
+        """Resource and version of an entry that is still current, else zeros."""
+        found = row(self.connection, CURRENT, (self.names.number(entry.type), entry.id))
+        if found is None or found[2] != entry.version or found[3]:
+            return 0, 0
+        return found[0], found[1]
+
+    def renew(self, vid: int, rows: Sequence[Row]) -> tuple[set[tuple[Value, ...]], set[tuple[Value, ...]]]:
+        """Give a version other index rows; return those that it had and those that it has, each p, v, x, y, n."""
+        old = value(self.connection, "SELECT rows FROM version WHERE vid=?", (vid,))
+        new = self._kept(rows)
+        self.connection.execute("UPDATE version SET rows=? WHERE vid=?", (new, vid))
+        before, after = ({tuple(r[2:]) for r in spread(0, 0, kept)} for kept in (old, new))
+        return before, after
 
     @property
     def changes(self) -> int:

@@ -1,0 +1,90 @@
+"""Looks after the database file from outside: is it whole, what is in it, statistics for the planner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from fhir_server.store.protocol import PLACES
+from fhir_server.store.sqlite.connection import SCHEMA, rows, value
+
+ROWS_LOOKED_AT = 1000
+"""Of each index, when statistics are made: enough to know its shape, and the same time for any size."""
+
+
+class Damaged(Exception):
+    """The file cannot be read as a database, or not as one of this server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What was found in a file: its schema and that of this release, counts, sizes in bytes, the last commit.
+
+    `at` is the moment of the last commit in milliseconds, 0 in an empty file.
+    """
+
+    schema: int
+    known_schema: int
+    faults: tuple[str, ...]
+    resources: int
+    versions: int
+    size: int
+    log_size: int
+    t: int
+    at: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is wrong with the file."""
+        return not self.faults and 0 < self.schema <= self.known_schema
+
+
+def examine(path: Path, *, thoroughly: bool = False) -> Examination:
+    """Return what is found in a file, which is not changed; raise Damaged for one that cannot be read.
+
+    `thoroughly` compares every index with its table, which takes long in a large file.
+    """
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            return _examined(connection, path, thoroughly=thoroughly)
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise Damaged(f"{path}: {error}") from None
+
+
+def _examined(connection: apsw.Connection, path: Path, *, thoroughly: bool) -> Examination:
+    check = "integrity_check" if thoroughly else "quick_check"
+    found = [str(row[0]) for row in rows(connection, f"PRAGMA {check}")]
+    last = value(connection, "SELECT max(vid) FROM version") or 0
+    log = path.with_name(f"{path.name}-wal")
+    return Examination(
+        schema=value(connection, "PRAGMA user_version"),
+        known_schema=SCHEMA,
+        faults=() if found == ["ok"] else tuple(found),
+        resources=value(connection, "SELECT count(*) FROM resource WHERE deleted=0"),
+        versions=value(connection, "SELECT count(*) FROM version"),
+        size=path.stat().st_size,
+        log_size=log.stat().st_size if log.exists() else 0,
+        t=last // PLACES,
+        at=value(connection, "SELECT at FROM version WHERE vid=?", (last,)) or 0,
+    )
+
+
+def analyze(path: Path) -> None:
+    """Make the statistics that the planner of the database chooses indexes by."""
+    connection = apsw.Connection(str(path))
+    try:
+        connection.set_busy_timeout(60_000)
+        rows(connection, f"PRAGMA analysis_limit={ROWS_LOOKED_AT}")
+        rows(connection, "ANALYZE")
+    finally:
+        connection.close()
+
+
+def library_version() -> str:
+    """The version of the database library."""
+    return apsw.sqlite_lib_version()
