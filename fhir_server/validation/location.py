@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fhir_server.definitions.datatype import Member
@@ -10,51 +10,78 @@ from fhir_server.definitions.registry import Definitions
 from fhir_server.errors import Issue
 from fhir_server.validation.run import Fault, Json
 
+Step = str | int
+Steps = list[tuple[int, list[Step]]]
+
 
 class Locator:
     """Paths of the objects in one resource, by identity; those of `wanted` only."""
 
     def __init__(self, definitions: Definitions, resource: Json, wanted: Iterable[Any]) -> None:
         self._definitions = definitions
-        self._missing = {id(holder) for holder in wanted}
-        self.paths: dict[int, str] = {}
-        self.types: dict[int, str | None] = {}
+        self._resource = resource
+        missing = {id(holder) for holder in wanted}
+        missing.discard(id(resource))
+        found: Steps = []
+        if missing:
+            search(resource, missing, found)
+        self._steps = dict(found)
+        self._places: dict[int, tuple[str, str | None]] = {}
         kind = type_named(resource)
-        self._visit(resource, str(kind or "Resource"), kind)
+        self._places[id(resource)] = str(kind or "Resource"), kind
 
-    def _visit(self, value: Any, path: str, kind: str | None) -> None:
-        if id(value) in self._missing:
-            self._missing.discard(id(value))
-            self.paths[id(value)] = path
-            self.types[id(value)] = kind
-        if not self._missing:
-            return
-        if value.__class__ is dict:
-            for key, inner in value.items():
-                if inner.__class__ in (dict, list):
-                    self._descend(inner, value, key, path, kind)
-        elif value.__class__ is list:
-            for index, inner in enumerate(value):
-                if inner.__class__ in (dict, list):
-                    self._visit(inner, f"{path}[{index}]", type_within(inner, kind))
+    def path(self, fault: Fault) -> str:
+        """The FHIRPath of what a fault is about."""
+        place, kind = self._place(id(fault.holder))
+        if fault.key is None:
+            return place
+        found = step(place, fault.key, self._member(kind, fault.key)) if place else fault.key
+        return found if fault.index is None else f"{found}[{fault.index}]"
 
-    def _descend(self, inner: Any, holder: Json, key: str, path: str, kind: str | None) -> None:
-        member = self.member(kind, key)
-        self._visit(inner, step(path, key, member), type_within(inner, member.type if member else None))
+    def _place(self, identity: int) -> tuple[str, str | None]:
+        """The path and the type of an object."""
+        if identity not in self._places:
+            steps = self._steps.get(identity)
+            self._places[identity] = ("", None) if steps is None else self._followed(steps)
+        return self._places[identity]
 
-    def member(self, kind: str | None, key: str) -> Member | None:
+    def _followed(self, steps: Sequence[Step]) -> tuple[str, str | None]:
+        """The path and the type of what the steps lead to, the last of them first."""
+        value: Any = self._resource
+        path, kind = self._places[id(value)]
+        for key in reversed(steps):
+            value = value[key]
+            if key.__class__ is int:
+                path = f"{path}[{key}]"
+                kind = type_within(value, kind)
+            else:
+                member = self._member(kind, str(key))
+                path = step(path, str(key), member)
+                kind = type_within(value, member.type if member else None)
+        return path, kind
+
+    def _member(self, kind: str | None, key: str) -> Member | None:
         """The member of a type that a JSON key, or its `_key` sibling, stands for."""
         if kind is None or not self._definitions.has_type(kind):
             return None
         return self._definitions.type(kind).members.get(key.removeprefix("_"))
 
-    def path(self, fault: Fault) -> str:
-        """The FHIRPath of what a fault is about."""
-        place = self.paths.get(id(fault.holder), "")
-        if fault.key is None:
-            return place
-        found = step(place, fault.key, self.member(self.types.get(id(fault.holder)), fault.key))
-        return found if fault.index is None else f"{found}[{fault.index}]"
+
+def search(value: Any, missing: set[int], found: Steps) -> None:
+    """Find the containers within a value whose identities are missing, with the steps that lead there, last first."""
+    for key, inner in value.items() if value.__class__ is dict else enumerate(value):
+        if inner.__class__ is dict or inner.__class__ is list:
+            before = len(found)
+            if id(inner) in missing:
+                missing.discard(id(inner))
+                found.append((id(inner), []))
+            if missing:
+                search(inner, missing, found)
+            if len(found) != before:
+                for _, steps in found[before:]:
+                    steps.append(key)
+            if not missing:
+                return
 
 
 def type_within(value: Any, declared: str | None) -> str | None:
@@ -78,11 +105,11 @@ def step(path: str, key: str, member: Member | None) -> str:
 
 
 def located(definitions: Definitions, resource: Json, faults: Iterable[Fault]) -> list[Issue]:
-    """The faults as issues, each with its path, in document order of discovery; equal ones once."""
-    faults = list(faults)
+    """The faults as issues, each with its path, in the order of discovery; equal ones once."""
+    once = {(f.severity, f.code, f.text, id(f.holder), f.key, f.index, f.rule, f.profile): f for f in faults}
+    faults = list(once.values())
     locator = Locator(definitions, resource, (f.holder for f in faults))
-    issues = (
+    return [
         Issue(f.severity, f.code, f.text, (locator.path(f),), profile=f.profile, rule=f.rule)  # type: ignore[arg-type]
         for f in faults
-    )
-    return list(dict.fromkeys(issues))
+    ]
