@@ -16,6 +16,11 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from fhir_server.app import Origin, Service, application, limits_of
+from fhir_server.commands.backup import back_up, restore
+from fhir_server.commands.doctor import doctor
+from fhir_server.commands.explain import explain
+from fhir_server.commands.exporting import dump
+from fhir_server.commands.importing import load
 from fhir_server.commands.terminal import (
     COLOURS,
     Data,
@@ -42,6 +47,12 @@ from fhir_server.workers import supervise
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 package_app = typer.Typer(help="Look into FHIR packages.", no_args_is_help=True)
 app.add_typer(package_app, name="package")
+app.command("import")(load)
+app.command("export")(dump)
+app.command("backup")(back_up)
+app.command()(restore)
+app.command()(doctor)
+app.command()(explain)
 
 SECONDS_TO_FINISH = 30
 BACKLOG = 1024

@@ -49,8 +49,8 @@ def print_line(line: Text, *, to_errors: bool = False) -> None:
 
 
 def made(folder: Path) -> Path:
-    """Return a folder, made if it does not exist."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Return a folder, made for this user alone if it does not exist."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
