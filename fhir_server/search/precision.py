@@ -42,13 +42,18 @@ def amount(text: str) -> Amount:
     if len(text) > LONGEST or not NUMBER.fullmatch(text):
         raise WrongValue(f"{text[:LONGEST]!r} is not a number; write one such as 5.4, -3 or 1e2")
     value = Decimal(text)
-    exponent = value.as_tuple().exponent
-    assert isinstance(exponent, int)
-    half = Decimal((0, (5,), exponent - 1))
+    half = Decimal((0, (5,), last_place(value) - 1))
     low, high = ROOM.subtract(value, half), ROOM.add(value, half)
     tenth = abs(value).scaleb(-1, ROOM)
     least, most = ROOM.subtract(value, tenth), ROOM.add(value, tenth)
     return Amount(value, low, high, min(low, least), max(high, most))
+
+
+def last_place(value: Decimal) -> int:
+    """The power of ten of the last digit that counts; R4's example reads 1e2 as [95, 105), so as 1.0e2."""
+    _, digits, exponent = value.as_tuple()
+    assert isinstance(exponent, int)
+    return exponent - 1 if exponent > 0 and len(digits) == 1 else exponent
 
 
 def sortable(value: Decimal) -> float:
