@@ -14,11 +14,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, rule
 
-from fhir_server.search.plan import EVERYTHING, NOTHING, Chain, Include, Plan, Referrer, Row, Sort, Test, Updated
+from fhir_server.search.plan import EVERYTHING, NOTHING, Chain, Include, Not, Plan, Referrer, Row, Sort, Test, Text, Updated
 from fhir_server.store.protocol import (
     PLACES,
     Change,
     Committed,
+    Content,
     ExistenceUnmet,
     Expectation,
     ExpectationUnmet,
@@ -358,6 +359,36 @@ def test_a_plan_for_nothing_finds_nothing(store, run):
     assert run(store.run(Plan({}), 9)).matches == ()
     assert run(store.count(patients(matching(7777, v="x")))) == 0
     assert run(store.count(Plan({"Patient": Referrer(SUBJECT, "Observation", EVERYTHING)}))) == 0
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("gầy", {"a"}),
+        ("gay OR beo", {"a", "b"}),
+        ('"rất gầy" AND thấp', set()),
+        ('"rất gầy" OR (beo NOT thap)', {"a"}),
+        ("thap beo", {"b"}),
+        ("bé*", {"b"}),
+        ("AND gay (", {"a"}),
+        ('"', set()),
+    ],
+)
+def test_words_are_found_in_narrative_and_content(store, run, expression, expected):
+    def told(resource_id: str, text: str) -> Change:
+        before = f'{{"resourceType":"Patient","id":"{resource_id}","meta":{{'.encode()
+        after = f'}},"text":{{"div":"<div>{text}</div>"}},"name":[{{"text":"Đặng"}}]}}'.encode()
+        return Change("PUT", "Patient", resource_id, Content(before, after))
+
+    run(put(store, told("a", "béo"), told("b", "<b>thấp</b> &amp; béo")))
+    assert run(store.count(Plan({"Patient": Text("narrative", "thap")}))) == 1
+    run(put(store, told("a", "rất gầy"), told("c", "<div>chẳng có gì</div>")))
+    assert {i for _, i in run(all_keys(store, Plan({"Patient": Text("narrative", expression)})))} == expected
+    assert run(store.count(Plan({"Patient": Text("content", expression)}))) == len(expected)
+    assert run(store.count(Plan({"Patient": Text("content", "dang")}))) == 3
+    assert run(store.count(Plan({"Patient": Text("narrative", "dang")}))) == 0
+    assert run(store.count(Plan({"Patient": Not(Text("narrative", "beo"))}))) == 2
+    assert run(store.count(Plan({"Patient": Text("narrative", "beo")}), t=1)) == 2
 
 
 def test_versions_can_be_given_other_rows_later(store, run):

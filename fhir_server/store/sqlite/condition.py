@@ -60,7 +60,7 @@ class Side:
 
 Picks = Mapping[tuple[int, Predicate], Sequence[str]]
 """The tables that hold the outcome of joins about resources of a type: for a Chain one of ids for each target, and
-perhaps one of the resources that may match; for other joins one of resources."""
+perhaps one of the resources that may match; for other joins one of resources, and for a Text one of versions."""
 
 
 class Conditions:
@@ -93,7 +93,9 @@ class Conditions:
                 return self._near(predicate, side, arguments)
             case Chain(parameter, targets):
                 return self._chain(parameter, targets, picks[kind, predicate], side, arguments)
-            case Referrer() | Text():
+            case Text():
+                return f"{side.vid} IN (SELECT k FROM {picks[kind, predicate][1]})"
+            case Referrer():
                 return f"d.r IN (SELECT k FROM {picks[kind, predicate][0]})"
 
     def _joined(

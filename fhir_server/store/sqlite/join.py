@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from fhir_server.search.plan import And, Chain, Ids, Not, Or, Predicate, Referrer
+from fhir_server.search.plan import And, Chain, Ids, Not, Or, Predicate, Referrer, Text
 from fhir_server.store.sqlite.condition import Conditions, Side
 from fhir_server.store.sqlite.connection import Connection, Value, many, script, value
+from fhir_server.store.sqlite.prose import match_expression
 
 TABLES = 24
 FEW_ENOUGH_TO_DRIVE = 2000
@@ -60,8 +61,19 @@ class Joins:
                     picks[kind, part] = (self._ids(search, kind, ids),)
                 case Chain():
                     picks[kind, part] = self._chain(search, part)
+                case Text():
+                    picks[kind, part] = self._text(part)
                 case Referrer():
                     picks[kind, part] = (self._referrer(search, kind, part),)
+
+    def _text(self, text: Text) -> tuple[str, str]:
+        """A table of the resources that have ever had the words, and one of the versions that have them."""
+        resources, versions = self._table(), self._table()
+        found = "SELECT rowid FROM prose WHERE prose MATCH ?"
+        self._connection.execute(f"INSERT INTO {versions} {found}", (match_expression(text),))
+        of_versions = f"SELECT rid FROM {versions} CROSS JOIN version WHERE vid=k"
+        self._connection.execute(f"INSERT OR IGNORE INTO {resources} {of_versions}")
+        return resources, versions
 
     def _table(self) -> str:
         if self._taken == TABLES:

@@ -16,6 +16,7 @@ from fhir_server.store.protocol import PLACES, Committed, Indexed, Numbered, Pag
 from fhir_server.store.sqlite.connection import Interrupted, connect, copy, establish, value
 from fhir_server.store.sqlite.group import GroupCommit
 from fhir_server.store.sqlite.merge import Merge
+from fhir_server.store.sqlite.prose import Prose, asks_for_text
 from fhir_server.store.sqlite.reader import Reader
 from fhir_server.store.sqlite.turn import Turn
 from fhir_server.store.sqlite.writer import Writer
@@ -43,6 +44,7 @@ class SqliteStore:
         self._reader = Reader(path, SECONDS_IN_THE_LOOP)
         self._writer = Writer(connection, clock, self._reader.find)
         self._merge = Merge(connection, self._reader.search.tail, self._reader.connection, most_waiting)
+        self._prose = Prose(connection)
         self._group = GroupCommit(self._writer, turn, self._share)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="search")
         self._long_reader: Reader | None = None
@@ -61,10 +63,12 @@ class SqliteStore:
 
     async def run(self, plan: Plan, limit: int, cursor: str | None = None, t: int | None = None) -> Page:
         """The first matches of a plan, or those after a cursor (which brings its snapshot along)."""
+        await self._tell(plan)
         return await self._answer(lambda reader: reader.page(plan, limit, cursor, t))
 
     async def count(self, plan: Plan, t: int | None = None) -> int:
         """How many resources match."""
+        await self._tell(plan)
         return await self._answer(lambda reader: reader.count(plan, t))
 
     async def history(
@@ -135,6 +139,12 @@ class SqliteStore:
     def _share(self, changes: int) -> None:
         self._reader.catch_up()
         self._merge.share(changes)
+
+    async def _tell(self, plan: Plan) -> None:
+        """Before a search for words, index those that came since the last one."""
+        if asks_for_text(plan):
+            while not await self._group.submit(self._prose.catch_up):
+                pass
 
     async def _answer(self, question: Callable[[Reader], Result]) -> Result:
         """Answer in the event loop; what takes long there is asked again in the thread."""
