@@ -19,6 +19,7 @@ import orjson
 
 from fhir_server.bulk.deferred import Deferred
 from fhir_server.bulk.journal import Journal
+from fhir_server.bulk.known import KnownReferences
 from fhir_server.bulk.source import Item, Source
 from fhir_server.errors import FhirError, Invalid, Issue, PreconditionFailed, operation_outcome
 from fhir_server.formats import is_xml
@@ -79,6 +80,7 @@ class Loading:
         self._journal = journal
         self._report = report
         self._deferred = deferred
+        self._references = KnownReferences(node.repository, node.bundle_limits)
         self._last_chance = False
         self.tally = Tally()
         # One after the other: transactions of one file tend to create the same things conditionally.
@@ -167,6 +169,7 @@ class Loading:
             own_id = str(uuid5(NAMESPACE_URL, f"{Path(item.place).name} {sent.json().decode()}"))
         elif not isinstance(own_id, str) or IS_ID(own_id) is None:
             raise Invalid(Issue("error", "value", f"The id {str(own_id)[:80]!r} is none.", (f"{sent.type}.id",)))
+        sent = await self._references.resolved(sent)
         (saved,) = await self._node.repository.write([Write("PUT", sent.type, own_id, sent=sent)])
         if saved.effect == "unchanged":
             self.tally.unchanged += 1
