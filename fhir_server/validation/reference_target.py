@@ -37,7 +37,7 @@ class ReferenceTargets:
         def check(value: Any, holder: Json, run: Run) -> int:
             count = one(value, holder, run)
             reference = value.get("reference") if value.__class__ is dict else None
-            if reference.__class__ is str:
+            if reference.__class__ is str and not (run.outermost is run.root and is_simple(reference, value)):
                 self._literal(reference, value, targets, run)
             return count
 
@@ -124,6 +124,17 @@ class ReferenceTargets:
         kind, _, query = reference.partition("?")
         pairs = parse_qsl(query, keep_blank_values=True)
         return kind in self._resource_types and bool(pairs) and all(PARAMETER(name) for name, _ in pairs)
+
+
+def is_simple(reference: str, value: Json) -> bool:
+    """True for a literal that leads out of the resource and of which nothing else is said, as most are."""
+    return (
+        reference.isprintable()
+        and " " not in reference
+        and "?" not in reference
+        and reference[:1] != "#"
+        and "type" not in value
+    )
 
 
 def base_of(owner: Json | None, reference: str) -> str:
