@@ -12,7 +12,7 @@ from fhir_server.resource.parsing import Limits, parse
 from fhir_server.search.plan import EVERYTHING, Plan
 from fhir_server.store.protocol import PLACES, Scope, Store, Version
 
-KINDS = ("StructureDefinition", "CodeSystem", "ValueSet", "ConceptMap")
+KINDS: tuple[str, ...] = ("StructureDefinition", "CodeSystem", "ValueSet", "ConceptMap")
 NO_LIMITS = Limits(depth=1000, keys=2**40, string=2**40)
 PAGE = 200
 SECONDS_BETWEEN_LOOKS = 1.0

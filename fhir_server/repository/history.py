@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from fhir_server.errors import Invalid, Issue
+from fhir_server.search.value_types.date import DATE
 from fhir_server.store.protocol import PLACES, Scope, Store, Version
 
-Span = Callable[[str], tuple[int | float, int | float] | None]
-"""The first millisecond of a date and the first one after it; None for what is no date."""
+Span = Callable[[str], tuple[float, float]]
+"""The first millisecond of a date and the first one after it."""
 
 READ_AT_ONCE = 200
 
@@ -49,11 +51,13 @@ async def _end_of(store: Store, at: int) -> int:
 
 
 def _bounds(span: Span, name: str, text: str) -> tuple[int, int]:
-    found = span(text.replace(" ", "+"))
-    if found is None:
-        text = f"{name} is an instant or a date, such as 2026-11-23T14:00:00+07:00, not {text[:60]!r}."
-        raise Invalid(Issue("error", "value", text))
-    return int(found[0]), int(found[1])
+    written = text.replace(" ", "+") if text[-6:-5] == " " else text
+    if DATE.fullmatch(written):
+        with suppress(ValueError, OverflowError):
+            low, high = span(written)
+            return int(low), int(high)
+    what = f"{name} is an instant or a date, such as 2026-11-23T14:00:00+07:00, not {text[:60]!r}."
+    raise Invalid(Issue("error", "value", what))
 
 
 async def versions_in(store: Store, scope: Scope, window: Window, limit: int) -> Sequence[Version]:

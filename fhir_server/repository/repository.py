@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fhir_server.errors import Conflict, Gone, Issue, NotFound, PreconditionFailed, Unprocessable
 from fhir_server.repository.attempt import REFERRERS_NAMED, Attempt, Means, stale
+from fhir_server.repository.conformance import KINDS as DEFINING
 from fhir_server.repository.history import Window, versions_in, window_of
 from fhir_server.repository.reference import Key
 from fhir_server.repository.write import Found, Saved, Write, placed
@@ -25,11 +26,19 @@ from fhir_server.store.protocol import (
 ATTEMPTS = 40
 
 
-class Repository:
-    """Resources of one node. All failures are kinds of FhirError."""
+async def learn_nothing() -> None:
+    """Go on with the definitions that are known."""
 
-    def __init__(self, means: Means) -> None:
+
+class Repository:
+    """Resources of one node. All failures are kinds of FhirError.
+
+    `learn` is called after a write of a definition, before the write is answered.
+    """
+
+    def __init__(self, means: Means, learn: Callable[[], Awaitable[None]] = learn_nothing) -> None:
         self._means = means
+        self._learn = learn
         self._store = means.store
 
     async def read(self, kind: str, resource_id: str) -> Version:
@@ -58,7 +67,10 @@ class Repository:
             attempt = Attempt(self._means, writes, tolerated)
             request = await attempt.request()
             try:
-                return attempt.saved(await self._store.commit(request))
+                saved = attempt.saved(await self._store.commit(request))
+                if any(write.type in DEFINING for write in writes):
+                    await self._learn()
+                return saved
             except VersionUnmet as unmet:
                 step = attempt.step_of_change(unmet.index)
                 taken += step.if_match == 0
