@@ -308,7 +308,7 @@ async def grown(folder: Path, sizes: list[int], report: Callable[[int, dict[str,
 
 
 def measure(shared: Path) -> list[Figure]:
-    """Operations per CPU-second with a hundred thousand resources, and how a create's cost has grown since ten thousand."""
+    """Operations per CPU-second with 100,000 resources, and how the cost of a create grew since 10,000."""
     seen: dict[int, dict[str, float]] = {}
 
     def keep(size: int, spent: dict[str, float], mean: float) -> None:

@@ -1,12 +1,12 @@
-"""What a store is asked to find, in terms of index rows alone (FHIR R4, 3.1.1 Search).
+r"""What a store is asked to find, in terms of index rows alone (FHIR R4, 3.1.1 Search).
 
-A Plan knows no URL and no database: parameters are numbers with facets, values are what `fhir_server.search.row` writes.
-It is a predicate for each resource type, an order, and what to include. Names (systems, units, types of references) stand
-in it as text. How each form of search is said:
+A Plan knows no URL and no database: parameters are numbers with facets, values are what `fhir_server.search.row`
+writes. It is a predicate for each resource type, an order, and what to include. Names (systems, units, types of
+references) stand in it as text. How each form of search is said:
 
 | search | predicate |
 |---|---|
-| `code=s\\|c` | `Row(n, (Test("v", "=", c), Test("x", "=", s)))` |
+| `code=s\|c` | `Row(n, (Test("v", "=", c), Test("x", "=", s)))` |
 | `name=an`, `name:contains=an` | `Row(n, (Test("v", "starts", "an"),))`, `Row(n, (Test("v", "contains", "an"),))` |
 | `date=ge2024` | `Row(n, (Test("x", ">", first_millisecond),))` |
 | `value=a,b`; `code=x&code=y`; `:not` | `Or`; `And`; `Not` |
@@ -33,7 +33,7 @@ Operator = Literal["=", "<", "<=", ">", ">=", "starts", "ends", "contains", "in"
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """A comparison of one column of a row; `in` compares with each of a tuple, text operators with text columns only."""
+    """A comparison of one column of a row; `in` compares with each of a tuple, text operators are for text."""
 
     __test__ = False  # pytest would take the name for a test class
 

@@ -193,20 +193,22 @@ class Store(Protocol):
 
     Every implementation passes tests/contracts/test_store.py, which holds it to these promises:
 
-    *Commits.* Each request that changes anything is one commit with the next number `t`; requests are ordered by it, and
-    that order is the same for every reader and every process. All changes of a request happen, or none; when `commit`
-    returns they are durable, and every reader that starts later, in any process, sees them. Conditions are decided at the
-    request's own place in the order: of many requests that expect that nothing matches and then make the match, one
-    succeeds. A refused request raises a kind of Unmet and does not disturb others. `at` never runs backwards along `t`.
+    *Commits.* Each request that changes anything is one commit with the next number `t`; requests are ordered by it,
+    and that order is the same for every reader and every process. All changes of a request happen, or none; when
+    `commit` returns they are durable, and every reader that starts later, in any process, sees them. Conditions are
+    decided at the request's own place in the order: of many requests that expect that nothing matches and then make the
+    match, one succeeds. A refused request raises a kind of Unmet and does not disturb others. `at` never runs backwards
+    along `t`.
 
-    *Versions.* The first version of a resource is 1, each change adds one, deletions included, and a resource that comes
-    back counts on. A version never changes and stays readable by its number.
+    *Versions.* The first version of a resource is 1, each change adds one, deletions included, and a resource that
+    comes back counts on. A version never changes and stays readable by its number.
 
-    *Snapshots.* `run`, `count`, `read` and `history` see exactly the commits up to the snapshot that they are given, or up
-    to now. The pages of one plan, followed by their cursors, hold every match of the first page's snapshot once and in
-    order, whatever is written meanwhile. Only a snapshot with too many commits after it raises SnapshotLost.
+    *Snapshots.* `run`, `count`, `read` and `history` see exactly the commits up to the snapshot that they are given, or
+    up to now. The pages of one plan, followed by their cursors, hold every match of the first page's snapshot once and
+    in order, whatever is written meanwhile. Only a snapshot with too many commits after it raises SnapshotLost.
 
-    *Finding.* A plan finds the resources whose current rows match, never a deleted one. Readers do not wait for writers.
+    *Finding.* A plan finds the resources whose current rows match, never a deleted one. Readers do not wait for
+    writers.
 
     *Parameters.* Numbers are given out once, for all processes and for ever. Other rows for a version that is current
     change what is found now, and nothing else.
@@ -239,7 +241,7 @@ class Store(Protocol):
         ...
 
     async def number(self, parameters: Iterable[Numbered]) -> Mapping[str, int]:
-        """The numbers of all parameters by key, those named included, which get the number that they like if it is free."""
+        """The numbers of all parameters by key, those named included: what they ask for where it is free."""
         ...
 
     async def index(self, entries: Iterable[Indexed]) -> int:

@@ -16,4 +16,6 @@ def run(shared: Path) -> list[Result]:
     with TemporaryDirectory() as folder:
         killing, faults = kill_and_check(Path(folder) / "store.db", KILLS)
     note = "; ".join(faults[:5])
-    return [Result(f"kill {n} of {KILLS}, {len(killing.acknowledged)} acknowledged", not faults, note) for n in range(KILLS)]
+    return [
+        Result(f"kill {n} of {KILLS}, {len(killing.acknowledged)} acknowledged", not faults, note) for n in range(KILLS)
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from fhir_server.search.plan import (
@@ -151,9 +152,7 @@ def sort_key(sort: Sort, key: Key, state: State) -> tuple[Any, ...]:
 
 def is_in_order(plan: Plan, found: Sequence[Key], snapshot: Mapping[Key, State]) -> bool:
     """Whether no resource stands before one that it must follow."""
-    return all(
-        not precedes(plan.sort, after, before, snapshot) for before, after in zip(found, found[1:], strict=False)
-    )
+    return all(not precedes(plan.sort, after, before, snapshot) for before, after in pairwise(found))
 
 
 def precedes(sorts: Sequence[Sort], one: Key, other: Key, snapshot: Mapping[Key, State]) -> bool:

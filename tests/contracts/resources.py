@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from fhir_server.search.plan import (
@@ -65,7 +67,7 @@ observation_rows = st.lists(
     max_size=6,
     unique=True,
 )
-ROWS = {"Patient": patient_rows, "Observation": observation_rows}
+ROWS: dict[str, st.SearchStrategy[Any]] = {"Patient": patient_rows, "Observation": observation_rows}
 
 
 def content(kind: str, resource_id: str, text: str = "") -> Content:
@@ -105,12 +107,12 @@ def changes(draw: st.DrawFn) -> Change:
     )
 
 
-def tests_of(column: str, values: tuple[object, ...], operators: tuple[str, ...]) -> st.SearchStrategy[Test]:
+def tests_of(column: str, values: tuple[Any, ...], operators: tuple[Any, ...]) -> st.SearchStrategy[Test]:
     single = st.builds(Test, st.just(column), st.sampled_from(operators), st.sampled_from(values))
     several = st.builds(
         Test, st.just(column), st.just("in"), st.tuples(st.sampled_from(values), st.sampled_from(values))
     )
-    return st.one_of(single, several)  # type: ignore[return-value]
+    return st.one_of(single, several)
 
 
 TEXT_OPERATORS = ("=", "starts", "contains", "ends", "<", ">=")

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -93,7 +93,7 @@ class Killing:
 
 
 async def faults(path: Path, acknowledged: Iterable[tuple[int, list[tuple[str, str, int]]]]) -> list[str]:
-    """Everything that is wrong with a store: lost versions, gaps, halves, an index that does not say what bodies say."""
+    """What is wrong with a store: lost versions, gaps, halves, an index that does not say what bodies say."""
     found = []
     store = SqliteStore(path, most_waiting=MOST_WAITING)
     await store.number(PARAMETERS)
@@ -110,7 +110,7 @@ async def faults(path: Path, acknowledged: Iterable[tuple[int, list[tuple[str, s
     return found + [f"integrity: {line}" for line in checked if line != ("ok",)]
 
 
-def broken_order(versions: list[Version]) -> list[str]:
+def broken_order(versions: Sequence[Version]) -> list[str]:
     found = []
     commits = sorted({v.t for v in versions})
     if commits != list(range(1, len(commits) + 1)):
@@ -126,7 +126,7 @@ def broken_order(versions: list[Version]) -> list[str]:
     return found
 
 
-def halves(versions: list[Version]) -> list[str]:
+def halves(versions: Sequence[Version]) -> list[str]:
     """Each request changes a Patient and an Observation of the same name, so each commit has both."""
     commits: dict[int, list[str]] = {}
     for version in versions:
@@ -134,7 +134,7 @@ def halves(versions: list[Version]) -> list[str]:
     return [f"half of commit {t}: {ids}" for t, ids in commits.items() if len(ids) != 2 or ids[0] != ids[1]]
 
 
-async def wrong_index(store: SqliteStore, versions: list[Version]) -> list[str]:
+async def wrong_index(store: SqliteStore, versions: Sequence[Version]) -> list[str]:
     """Whether every search that the rows allow finds what the bodies say, now and at earlier snapshots."""
     found = []
     last = versions[-1].t if versions else 0

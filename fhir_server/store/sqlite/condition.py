@@ -42,7 +42,8 @@ class Side:
     """Where candidates come from: a segment of the tail, or the file's sorted tables (`slot` is None).
 
     A candidate is called d, and d.r is its resource. `key` says which held rows are its own, `vid` which version it is,
-    and `living` that this side is the one to be believed about it: for a segment, with the asked place twice as arguments.
+    and `living` that this side is the one to be believed about it: for a segment, with the asked place twice as
+    arguments.
     """
 
     slot: int | None
@@ -177,8 +178,8 @@ class Conditions:
         arguments += [near.latitude - band, near.latitude + band]
         arguments += [near.latitude, near.latitude, near.longitude, bound]
         return (
-            f" AND {alias}.v BETWEEN ? AND ? AND pow(sin(radians({alias}.v-?)/2),2)+cos(radians(?))*cos(radians({alias}.v))"
-            f"*pow(sin(radians({alias}.x-?)/2),2)<=?"
+            f" AND {alias}.v BETWEEN ? AND ? AND pow(sin(radians({alias}.v-?)/2),2)"
+            f"+cos(radians(?))*cos(radians({alias}.v))*pow(sin(radians({alias}.x-?)/2),2)<=?"
         )
 
     def _chain(

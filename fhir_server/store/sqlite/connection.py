@@ -54,9 +54,9 @@ INSERT INTO merging VALUES(1, 0, 0, NULL, 0);
 CREATE VIRTUAL TABLE prose USING fts5(narrative, content, content='', tokenize='unicode61');
 """
 """
-`version` holds every version, `vid` being its place; `rows` are its index rows as JSON, `earlier` the vid before (or 0).
-`resource` holds the current vid of each. `sought` and `held` hold the index rows of all resources as they were at commit
-place `merged`, sorted by value and by resource; what came later is in the tail of each process. `kept` counts.
+`version` holds every version, `vid` being its place; `rows` are its index rows as JSON, `earlier` the vid before (or
+0). `resource` holds the current vid of each. `sought` and `held` hold the index rows of all resources as they were at
+commit place `merged`, sorted by value and by resource; what came later is in the tail of each process. `kept` counts.
 `prose` holds the words of versions up to the place `told`.
 """
 

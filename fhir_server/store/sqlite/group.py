@@ -1,7 +1,7 @@
 """Group commit: what waits in a turn of the event loop is written together and made durable by one COMMIT.
 
-Statements run in the event loop, where they cost least; COMMIT, which waits for the disk, runs in a thread, and what comes
-meanwhile makes the next group. Between processes, groups take turns.
+Statements run in the event loop, where they cost least; COMMIT, which waits for the disk, runs in a thread, and what
+comes meanwhile makes the next group. Between processes, groups take turns.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ Share = Callable[[int], None]
 
 
 class GroupCommit:
-    """Queues work for the writer. Work that raises Unmet is refused alone; what fails otherwise undoes its group, and the others of it are done again."""
+    """Queues work for the writer.
+
+    Work that raises Unmet is refused alone; what fails otherwise undoes its group, and the others of it are done again.
+    """
 
     def __init__(self, writer: Writer, turn: Turn, share: Share) -> None:
         self._writer = writer

@@ -1,10 +1,10 @@
 """Index rows merged from the tail into the sorted tables, a share with every group commit.
 
 Written at once, each row of a resource would dirty a page of its own. Instead the rows of many thousand versions are
-merged in sorted order, so that neighbours share a page; until then searches find them in the tail. A merge covers the log
-up to a commit that is fixed when it starts (`closed`); the resources that changed there are answered by the tail until it
-is complete, so that a half-made merge is never seen. Its progress is committed with its work: whichever process writes
-next goes on with it, after a crash too.
+merged in sorted order, so that neighbours share a page; until then searches find them in the tail. A merge covers the
+log up to a commit that is fixed when it starts (`closed`); the resources that changed there are answered by the tail
+until it is complete, so that a half-made merge is never seen. Its progress is committed with its work: whichever
+process writes next goes on with it, after a crash too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DELETE_SOUGHT = "DELETE FROM sought WHERE p=? AND v=? AND x=? AND r=? AND y=? AN
 
 
 class Merge:
-    """The share of merging that falls to this process, done in its turn: read from its tail, written in its transaction."""
+    """The share of merging of this process, in its turn: read from its tail, written in its transaction."""
 
     def __init__(self, writer: Connection, tail: Tail, reader: Connection, most_waiting: int) -> None:
         self._writer = writer
@@ -119,9 +119,11 @@ class Merge:
 
 def net_change(found: Sequence[tuple[Any, ...]]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
     """The rows that leave and those that come; what leaves and comes again does neither."""
-    if all(row[7] > 0 for row in found):
-        return [], [row[:6] for row in found]
+    if all(state[7] > 0 for state in found):
+        return [], [state[:6] for state in found]
     changes: dict[tuple[Any, ...], int] = {}
-    for row in found:
-        changes[row[:6]] = changes.get(row[:6], 0) + row[7]
-    return [key for key, change in changes.items() if change < 0], [key for key, change in changes.items() if change > 0]
+    for state in found:
+        changes[state[:6]] = changes.get(state[:6], 0) + state[7]
+    return [key for key, change in changes.items() if change < 0], [
+        key for key, change in changes.items() if change > 0
+    ]

@@ -44,7 +44,7 @@ class Pending:
         self._changes.clear()
 
     def over(self, plan: Plan, found: Found) -> Found | None:
-        """What the plan finds with these changes, when `found` is what it finds without; None if that cannot be told."""
+        """What the plan finds with these changes, given what it finds without; None if that cannot be told."""
         if not self._changes:
             return found
         matching = set(found)

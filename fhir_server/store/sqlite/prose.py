@@ -19,6 +19,7 @@ from fhir_server.store.sqlite.connection import Connection, rows, value
 AT_ONCE = 200
 TAG = re.compile(r"<[^>]*>")
 TOKEN = re.compile(r'"([^"]*)"|([()])|([^\s()"]+)')
+NO_WORD = '""'
 OPERATORS = frozenset({"AND", "OR", "NOT"})
 NOT_TEXT = frozenset({"data", "hash"})
 """Members whose strings are bytes in disguise."""
@@ -101,10 +102,10 @@ def match_expression(text: Text) -> str:
     tokens = [_token(*found) for found in TOKEN.findall(text.expression)]
     try:
         asked, rest = _either(tokens)
-        if rest:
-            raise Unreadable
     except Unreadable:
-        asked = " AND ".join(token for token in tokens if token.startswith('"')) or '""'
+        asked, rest = NO_WORD, tokens
+    if rest:
+        asked = " AND ".join(token for token in tokens if token.startswith('"')) or NO_WORD
     return f"{text.within} : ({asked})"
 
 

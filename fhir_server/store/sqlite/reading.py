@@ -63,7 +63,7 @@ class Reading:
             found = self._chain(scope, after, before)
             return (found if newest_first else found[::-1])[:limit]
         kinds: list[int | None] = [self._names.number(name) for name in scope.types] or [None]
-        parts = [self._stretch(kind, limit, after, before, newest_first) for kind in kinds]
+        parts = [self._stretch(kind, limit, after, before, newest_first=newest_first) for kind in kinds]
         merged = sorted((v for part in parts for v in part), key=lambda v: v.place, reverse=newest_first)
         return merged[:limit]
 
@@ -96,7 +96,7 @@ class Reading:
         return self.placed(versions)
 
     def _stretch(
-        self, kind: int | None, limit: int, after: int, before: int | None, newest_first: bool
+        self, kind: int | None, limit: int, after: int, before: int | None, *, newest_first: bool
     ) -> list[Version]:
         conditions, arguments = ["vid>?"], [after]
         if kind is not None:

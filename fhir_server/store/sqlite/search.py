@@ -1,7 +1,8 @@
 """Plans carried out: which index drives, in which order, page by page at one snapshot (FHIR R4, 3.1.1 Search).
 
-A page is gathered from streams, one for each resource type and each side (the file's sorted tables, segments of the tail).
-Every stream gives its first candidates in the order of the page, so that the page is the first of all of them together.
+A page is gathered from streams, one for each resource type and each side (the file's sorted tables, segments of the
+tail). Every stream gives its first candidates in the order of the page, so that the page is the first of all of them
+together.
 """
 
 from __future__ import annotations

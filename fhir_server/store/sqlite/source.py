@@ -1,4 +1,4 @@
-"""Where the candidates of a search come from: an index range, a union of them, the outcome of a join, or a whole type."""
+"""Where the candidates of a search come from: ranges of an index, the outcome of a join, or a whole type."""
 
 from __future__ import annotations
 

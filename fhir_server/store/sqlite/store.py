@@ -82,7 +82,7 @@ class SqliteStore:
         return self._reader.reading.snapshot(at)
 
     async def number(self, parameters: Iterable[Numbered]) -> Mapping[str, int]:
-        """The numbers of all parameters by key, those named included, which get the number that they like if it is free."""
+        """The numbers of all parameters by key, those named included: what they ask for where it is free."""
         wanted = list(parameters)
         await self._group.submit(lambda: self._writer.parameters.add(wanted))
         return dict(self._writer.parameters.numbers)

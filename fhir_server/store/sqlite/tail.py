@@ -2,8 +2,8 @@
 
 The sorted tables of the file hold the rows of all resources as they were at one commit; the versions after it are read
 from the log of versions, rows and all, into *segments*: stretches of the log, each of which knows every state of the
-resources that changed in it, the one before it included. A search asks each segment and the file, and believes, for each
-resource, the first of them in the order of `Tail.asked` that knows it.
+resources that changed in it, the one before it included. A search asks each segment and the file, and believes, for
+each resource, the first of them in the order of `Tail.asked` that knows it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ CREATE INDEX tail.typed_{n} ON life_{n}(type, vid);
 """
 """`r` is the resource and `w` the version; `died` is the place of the version that followed.
 
-Numbers of resources and versions are declared INTEGER, here and in the file: SQLite uses no index to compare a column that
-is declared so with one that is not.
+Numbers of resources and versions are declared INTEGER, here and in the file: SQLite uses no index to compare a column
+that is declared so with one that is not.
 """
 
 VERSIONS = "SELECT vid, rid, earlier, type, rows FROM version WHERE vid>? AND vid<=? ORDER BY vid LIMIT ?"

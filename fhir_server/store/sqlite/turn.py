@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from pathlib import Path
+from typing import Self
 
 
 class Turn:
@@ -32,7 +33,7 @@ class Turn:
         """Let go of the file."""
         self._file.close()
 
-    def __enter__(self) -> Turn:
+    def __enter__(self) -> Self:
         self.take()
         return self
 

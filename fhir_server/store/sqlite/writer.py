@@ -42,7 +42,7 @@ UPDATE_RESOURCE = "UPDATE resource SET vid=?, version=?, deleted=? WHERE rid=?"
 INSERT_VERSION = (
     "INSERT INTO version(vid, rid, version, type, at, method, earlier, id, rows, body) VALUES(?,?,?,?,?,?,?,?,?,?)"
 )
-COUNT = "INSERT INTO kept(type, resources) VALUES(?,?) ON CONFLICT(type) DO UPDATE SET resources=resources+excluded.resources"
+COUNT = "INSERT INTO kept VALUES(?,?) ON CONFLICT DO UPDATE SET resources=resources+excluded.resources"
 
 Found = frozenset[tuple[str, str]]
 Find = Callable[[Plan, int], Found]
