@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -14,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,9 +24,12 @@ from starlette.routing import Route as Page
 
 from fhir_server.definitions.registry import Definitions
 from fhir_server.interactions.routes import ROUTES
+from fhir_server.logs import logger
+from fhir_server.metrics import Metrics
 from fhir_server.operations.table import ROUTES as OPERATION_ROUTES
 from fhir_server.repository.attempt import Means, Rules
 from fhir_server.repository.codes import Codes
+from fhir_server.repository.conformance import StoredDefinitions
 from fhir_server.repository.intake import REFERRING, REFERRING_KEY, Intake
 from fhir_server.repository.reference import Targets
 from fhir_server.repository.repository import Repository
@@ -33,6 +38,7 @@ from fhir_server.resource.instant import Clock
 from fhir_server.resource.parsing import Limits
 from fhir_server.rest.body import Receive
 from fhir_server.rest.cursor import Cursors
+from fhir_server.rest.exchange import Route
 from fhir_server.rest.node import Node
 from fhir_server.rest.router import Router
 from fhir_server.rest.service import PREFIX, FhirService, Scope, Send
@@ -89,13 +95,28 @@ class Service:
         self, definitions: Definitions, settings: Settings, origin: Origin, prepare: Prepare = prepare_nothing
     ) -> None:
         self._prepare = prepare
-        self._definitions = definitions
+        # What clients store is added to definitions that nobody else looks into.
+        self._definitions = definitions = definitions.extended()
         self._settings = settings
         self._origin = origin
         router = Router((*ROUTES, *OPERATION_ROUTES), definitions.resource_types)
-        self.fhir = FhirService(router, definitions, settings, request_ids())
+        self.fhir = FhirService(router, definitions, settings, request_ids(), self._observe)
         self.web = web_application(self)
         self.is_ready = False
+        self.metrics = Metrics()
+        self._log = logger()
+        self._logs_all = settings.logged_requests == "all"
+
+    def _observe(self, route: Route | None, status: int, seconds: float, request_id: str) -> None:
+        self.metrics.requests.observe(route, status, seconds)
+        if self._logs_all or status >= 500:
+            self._log.info(
+                "request",
+                interaction=route.interaction if route is not None else None,
+                status=int(status),
+                milliseconds=round(seconds * 1000, 1),
+                request=request_id,
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -111,18 +132,29 @@ class Service:
         """Open the store and be ready to answer; what was accepted is finished before it is closed."""
         store = SqliteStore(self._origin.database or self._origin.data / DATABASE, self._origin.clock)
         try:
-            node = await composed(store, self._definitions, self._settings, self._origin, self.fhir)
+            stored = StoredDefinitions(store, self._definitions)
+            await stored.load()
+            node = await composed(store, self._definitions, self._settings, self._origin, self.fhir, stored)
             self.fhir.context = node
             await self._prepare(node)
             self.is_ready = True
-            yield node
+            following = asyncio.create_task(stored.follow())
+            try:
+                yield node
+            finally:
+                following.cancel()
         finally:
             self.is_ready = False
             await store.close()
 
 
 async def composed(
-    store: Store, definitions: Definitions, settings: Settings, origin: Origin, service: FhirService
+    store: Store,
+    definitions: Definitions,
+    settings: Settings,
+    origin: Origin,
+    service: FhirService,
+    stored: StoredDefinitions,
 ) -> Node:
     """Return the node over a store: everything that handlers work with."""
     bases = tuple(filter(None, (settings.base_url, *origin.bases)))
@@ -154,7 +186,7 @@ async def composed(
         ),
     )
     return Node(
-        repository=Repository(means),
+        repository=Repository(means, stored.catch_up),
         definitions=definitions,
         knowledge=knowledge,
         settings=settings,
@@ -166,6 +198,7 @@ async def composed(
         find=service.router.find,
         dispatch=service.dispatch,
         started=int(origin.clock() * 1000),
+        clock=origin.clock,
     )
 
 
@@ -220,9 +253,14 @@ def web_application(service: Service) -> FastAPI:
         """Answer whether the service takes requests: not before it is open, and no more while it stops."""
         return Response(status_code=200 if service.is_ready else 503)
 
+    async def metrics() -> Response:
+        """Answer what Prometheus asks for."""
+        return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
     routes: Sequence[BaseRoute] = [Page(path, page(*file)) for path, file in PAGE_FILES.items()]
     made = FastAPI(title="Nhịp Cầu", routes=list(routes), docs_url=None, redoc_url=None, lifespan=lifespan)
     made.add_api_route("/health", health)
+    made.add_api_route("/metrics", metrics, response_class=Response)
     made.add_api_route("/ready", ready, response_class=Response)
     made.add_exception_handler(HTTPException, refused_by_framework)
     made.add_exception_handler(Exception, failed)

@@ -67,10 +67,7 @@ class Repository:
             attempt = Attempt(self._means, writes, tolerated)
             request = await attempt.request()
             try:
-                saved = attempt.saved(await self._store.commit(request))
-                if any(write.type in DEFINING for write in writes):
-                    await self._learn()
-                return saved
+                committed = await self._store.commit(request)
             except VersionUnmet as unmet:
                 step = attempt.step_of_change(unmet.index)
                 taken += step.if_match == 0
@@ -87,6 +84,10 @@ class Repository:
                     tolerated[key] = unmet.found
             except ExistenceUnmet as unmet:
                 raise self._dangling(attempt, unmet.missing) from None
+            else:
+                if any(write.type in DEFINING for write in writes):
+                    await self._learn()
+                return attempt.saved(committed)
         raise Conflict("Others change the same resources again and again; nothing was written. Try again.")
 
     async def page(self, plan: Plan, limit: int, cursor: str | None = None) -> Page:
