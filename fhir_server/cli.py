@@ -37,6 +37,7 @@ from fhir_server.demo.story import demo_facts, load_story
 from fhir_server.errors import FhirError, Invalid, Issue, TooLarge
 from fhir_server.fhirpath.engine import Engine
 from fhir_server.formats import numbered_lines, receive, receive_exact
+from fhir_server.logs import configure
 from fhir_server.package import load_package
 from fhir_server.resource.exact import dump_exact
 from fhir_server.rest.node import Node
@@ -247,6 +248,7 @@ def run(listener: socket.socket, service: Callable[[], Service], workers: int = 
     if workers > 1:
         supervise(workers, lambda: run(listener, service))
         return
+    configure()
     config = uvicorn.Config(
         service(),
         http="httptools",

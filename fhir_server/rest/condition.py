@@ -59,10 +59,13 @@ def needed_criteria(exchange: Exchange) -> Pairs:
 
 
 def criteria_to_not_exist(exchange: Exchange) -> Pairs | None:
-    """The search that If-None-Exist holds; None without the header. Raise Invalid for one that names nothing."""
+    """The search that If-None-Exist holds; None without the header. Raise Invalid for one that names nothing.
+
+    Some clients (fhirpy, for one) write it into the URL, where nothing else could be meant.
+    """
     query = exchange.header(b"if-none-exist")
     if query is None:
-        return None
+        return criteria(exchange)
     found = pairs_in(query.strip().rpartition("?")[2])
     if not found:
         raise Invalid("If-None-Exist holds no search parameter, such as identifier=http://example.org|1.")

@@ -25,6 +25,7 @@ def test_a_conditional_create_makes_what_is_not_there_and_finds_what_is(server):
     assert (first.status_code, second.status_code) == (201, 200)
     assert second.json() == first.json()
     assert second.headers["location"] == first.headers["location"]
+    assert server.ask("POST", where("a"), patient("a")).json() == first.json()
     server.create(patient("a"))
     outcome(server.ask("POST", "Patient", patient("a"), if_none_exist=criteria("a")), 412, "multiple-matches")
 
