@@ -83,7 +83,8 @@ def test_fhirpy(base):
             .get_or_create(client.resource("Patient", name=[{"family": "Lý"}]))
         )
         assert (again.id, created) == (patient.id, False)
-        await patient.patch(gender="female")
+        patient["gender"] = "female"
+        await patient.save()
         assert (await client.reference("Patient", patient.id).to_resource()).gender == "female"
         await observation.delete()
         assert await client.resources("Observation").search(subject=patient.to_reference()).fetch_all() == []
