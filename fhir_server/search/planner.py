@@ -30,7 +30,7 @@ from fhir_server.search.plan import (
 )
 from fhir_server.search.question import Form, Question, Rows, UnansweredValue, WrongValue
 from fhir_server.search.reach import Reach, reach
-from fhir_server.search.row import Range, Reference
+from fhir_server.search.row import Reference
 from fhir_server.search.suggestion import hint
 from fhir_server.search.text import TextParser
 from fhir_server.search.value_types.date import updated
@@ -58,7 +58,7 @@ class Spent:
 class Planner:
     """Makes the predicates of one search; `reaches` remembers, by number, what is known of parameters.
 
-    `single` collects the numbers asked for of which a resource has at most one row.
+    `single` collects the parameters asked for of which a resource has at most one value.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class Planner:
         if parameter.type == "composite":
             return self.composite(parameter, key, values)
         if parameter.type in RANGED and self.reach(parameter).single:
-            self.single.add(parameter.number + Range.RANGE)
+            self.single.add(parameter.number)
         form, only = self.form(parameter, key.modifier)
         return self.answered(parameter, form, values, only)
 
@@ -235,7 +235,7 @@ class Planner:
         if key.modifier is not None:
             raise self.wrong_modifier("composite", key.modifier)
         components = tuple(
-            (kind, Question(self.context, self.codes, self.now, kinds))
+            (kind, Question(self.context, self.codes, self.now, kinds, is_part=True))
             for kind, kinds in self.reach(parameter).components
         )
         return self.rows(parameter, lambda value: composite_rows(value, components), values)

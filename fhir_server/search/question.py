@@ -27,6 +27,7 @@ class Question:
 
     `kinds` are the FHIR types that the parameter reads, None where its expression does not tell. `targets` are the
     resource types that a reference may point to, of which `only` is asked for by a modifier. `now` is in milliseconds.
+    `is_part` is true for a component of a composite, whose rows have fewer facets.
     """
 
     context: Context
@@ -35,6 +36,7 @@ class Question:
     kinds: frozenset[str] | None = None
     targets: tuple[str, ...] = ()
     only: str | None = None
+    is_part: bool = False
 
     def reads(self, *kinds: str) -> bool:
         """Whether the parameter may read one of these types."""

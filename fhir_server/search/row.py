@@ -15,6 +15,7 @@ two columns at once: ranges of quantities, and composites. The rows of one resou
 | string | 0 WHOLE | folded text | as sent; `''` if that is v | the default, `:contains`; `:exact` by v and x |
 | | 1 WORD | folded, from a later word on | `''` | the default: names of several words |
 | date | 0 RANGE | first ms | ms after the last | all prefixes, as `[v, x)` |
+| | 1 LONG | the same | the same | again, where it is longer than LONGEST_RANGE |
 | number | 0 RANGE | low | high | all prefixes, as `[v, x]`; mostly v = x |
 | quantity | 0 SENT | value | system, code, unit | a unit as sent, or none asked for |
 | | 1 CANONICAL | value in base units | base units | UCUM units |
@@ -60,6 +61,9 @@ Rows = list[Row]
 
 FACETS = 8
 SEPARATOR = "\x1f"
+LONGEST_RANGE = 32 * 86_400_000
+"""Milliseconds: what ends after a moment begins so long before it at most, or has a LONG row."""
+
 UNKNOWN_START = -(2**53)
 UNKNOWN_END = 2**53
 LOWEST = -1.7976931348623157e308
@@ -85,9 +89,10 @@ class String(IntEnum):
 
 
 class Range(IntEnum):
-    """The facet of a date or a number."""
+    """Facets of a date; a number has the first."""
 
     RANGE = 0
+    LONG = 1
 
 
 class Quantity(IntEnum):

@@ -28,7 +28,7 @@ WITHIN = frozenset({"contains", "ends"})
 def conjunction(items: Iterable[Predicate], single: Container[int] = frozenset()) -> Predicate:
     """All items hold: each once, the most selective first; nothing, where one finds nothing.
 
-    `single` are the numbers of which a resource has at most one row.
+    `single` are the parameters of which a resource has at most one value.
     """
     found = sorted(narrowed(dict.fromkeys(parts(items)), single), key=selectivity)
     if NOTHING in found:

@@ -251,6 +251,10 @@ class Writer:
         return cells
 
     def date(self, name: str, value: Json, path: str, resource: Json) -> Cells:
+        cells = self.range(name, value, path, resource)
+        return cells | {(1, start, end) for _, start, end in cells if end - start > 32 * 24 * 3600 * 1000}
+
+    def range(self, name: str, value: Json, path: str, resource: Json) -> Cells:
         if name == "instant":
             return {(0, covered(value)[0], covered(value)[0] + 1)}
         if name in ("date", "dateTime"):
@@ -262,7 +266,7 @@ class Writer:
             return {(0, covered(start)[0] if start else -EVER, covered(end)[1] if end else EVER)}
         if name == "Timing":
             found = {(0, *covered(event)) for event in value.get("event", ()) if event}
-            found |= self.date("Period", value.get("repeat", {}).get("boundsPeriod", {}), path, resource)
+            found |= self.range("Period", value.get("repeat", {}).get("boundsPeriod", {}), path, resource)
             return {(0, min(c[1] for c in found), max(c[2] for c in found))} if found else set()
         return set()
 
@@ -357,7 +361,7 @@ def columns_of(kind: str, cell: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple
         bounds = (cell[1], cell[2]) if facet > 1 else (cell[1], cell[1])
         return bounds, (cell[-1],), facet % 2
     if kind == "date":
-        return cell[1:], (), 0
+        return (cell[1:], (), 0) if facet == 0 else None
     if kind in ("string", "number"):
         return ((cell[1],), (), 0) if facet == 0 else None
     return ((cell[1],), (cell[2],), 0) if facet in (0, 4) else None

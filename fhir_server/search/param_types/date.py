@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
 from fhir_server.search.leaf import Leaf, Span, Write
-from fhir_server.search.row import UNKNOWN_END, UNKNOWN_START, Memo, Range, Rows
+from fhir_server.search.row import LONGEST_RANGE, UNKNOWN_END, UNKNOWN_START, Memo, Range, Rows
 
 SECOND = 1000
 MINUTE = 60 * SECOND
@@ -101,6 +101,8 @@ def moment_writer(leaf: Leaf) -> Write:
         start, end = span(value)
         for number in numbers:
             rows.append((number, start, end))
+        if end - start > LONGEST_RANGE:
+            rows += [(number + Range.LONG, start, end) for number in numbers]
 
     return write
 
@@ -126,8 +128,9 @@ def ranges_writer(ranges: Callable[[Any, Span], tuple[int, int] | None]) -> Call
         def write(value: Any, rows: Rows, resource: Any) -> None:
             found = ranges(value, span)
             if found is not None:
-                for number in numbers:
-                    rows.append((number, *found))
+                rows += [(number, *found) for number in numbers]
+                if found[1] - found[0] > LONGEST_RANGE:
+                    rows += [(number + Range.LONG, *found) for number in numbers]
 
         return write
 

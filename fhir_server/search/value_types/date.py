@@ -8,7 +8,7 @@ from functools import partial
 from fhir_server.search.plan import Row, Test
 from fhir_server.search.prefix import PREFIXES, Prefix, parted
 from fhir_server.search.question import Form, Question, Rows, WrongValue
-from fhir_server.search.row import Range
+from fhir_server.search.row import LONGEST_RANGE, Range
 
 DATE = re.compile(
     r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?)?)?",
@@ -47,37 +47,39 @@ def compared(text: str, question: Question, prefix: str) -> Rows:
     start, stop = span(text, question)
     match prefix:
         case "eq":
-            return rows((Test("v", ">=", start), Test("v", "<", stop), Test("x", "<=", stop)))
+            return (row(Test("v", ">=", start), Test("v", "<", stop), Test("x", "<=", stop)),)
         case "ne":
-            return rows((Test("v", "<", start),), ends_after(stop, question))
+            return (row(Test("v", "<", start)), *ending_after(stop, question))
         case "gt":
-            return rows(ends_after(stop, question))
+            return ending_after(stop, question)
         case "ge":
-            return rows(ends_after(start, question))
+            return ending_after(start, question)
         case "lt":
-            return rows((Test("v", "<", start),))
+            return (row(Test("v", "<", start)),)
         case "le":
-            return rows((Test("v", "<", stop),))
+            return (row(Test("v", "<", stop)),)
         case "sa":
-            return rows((Test("v", ">=", stop),))
+            return (row(Test("v", ">=", stop)),)
         case "eb":
-            return rows((Test("v", "<", start), Test("x", "<=", start)))
+            return (row(Test("v", "<", start), Test("x", "<=", start)),)
         case "ap":
             start, stop = widened(start, stop, question.now)
-    return rows((Test("v", "<", stop), *ends_after(start, question)))
+    return ending_after(start, question, Test("v", "<", stop))
 
 
-def ends_after(moment: int, question: Question) -> tuple[Test, ...]:
-    """The tests for rows that go on after a moment: where no row is long, they start not long before it."""
+def row(*tests: Test) -> Row:
+    """A range that passes tests."""
+    return Row(Range.RANGE, tests)
+
+
+def ending_after(moment: int, question: Question, *more: Test) -> tuple[Row, ...]:
+    """Ranges that go on after a moment: they begin not long before it, or are long."""
     late = Test("x", ">", moment)
+    if question.is_part:
+        return (row(*more, late),)
     if question.kinds is not None and question.kinds <= MOMENTS:
-        return (Test("v", ">", moment - LONGEST_MOMENT), late)
-    return (late,)
-
-
-def rows(*alternatives: tuple[Test, ...]) -> Rows:
-    """A row for each alternative."""
-    return tuple(Row(Range.RANGE, tests) for tests in alternatives)
+        return (row(*more, Test("v", ">", moment - LONGEST_MOMENT), late),)
+    return row(*more, Test("v", ">", moment - LONGEST_RANGE), late), Row(Range.LONG, (*more, late))
 
 
 def read(text: str, question: Question) -> Rows:

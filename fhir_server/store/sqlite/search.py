@@ -89,7 +89,7 @@ class Search:
 
     def page(self, plan: Plan, limit: int, after: Sequence[Any] | None) -> tuple[list[Match], list[Any] | None]:
         """The matches after those keys, and the order and keys to go on from, None at the end."""
-        arms = [arm for name, predicate in plan.arms.items() if (arm := self.arm(name, predicate, after))]
+        arms = [arm for name, predicate in plan.arms.items() if (arm := self.arm(name, predicate, after, paged=True))]
         if not plan.sort and len(plan.arms) != 1:
             plan = replace(plan, sort=(Sort("updated"),))
         plan = replace(plan, sort=decisive(plan))
@@ -130,7 +130,9 @@ class Search:
 
     # ---- what drives
 
-    def arm(self, name: str, predicate: Predicate, after: Sequence[Any] | None = None) -> Arm | None:
+    def arm(
+        self, name: str, predicate: Predicate, after: Sequence[Any] | None = None, *, paged: bool = False
+    ) -> Arm | None:
         """A resource type with the best of the sources that could drive; None if the type was never stored."""
         kind = self.names.number(name)
         if kind == ABSENT and name != EVERY_TYPE:
@@ -141,16 +143,19 @@ class Search:
         if after and after[0][1] is not None:
             n = after[0][1]
             return Arm(kind, name, predicate, dict(found)[n], n, FEW_ENOUGH_TO_SORT)
-        if not found:
+        sized = [(self._estimate(source), source.needs_sorting, source.rank, n, source) for n, source in found]
+        # A union of long ranges would be sorted as a whole for every page.
+        drivers = [one for one in sized if not (paged and one[0] >= FEW_ENOUGH_TO_SORT and one[1])]
+        if not drivers:
             return Arm(kind, name, predicate, Whole(kind), None, FEW_ENOUGH_TO_SORT)
-        size, _, n, source = min(
-            ((self._estimate(source), source.rank, n, source) for n, source in found), key=lambda s: s[:3]
-        )
+        size, _, _, n, source = min(drivers, key=lambda s: s[:4])
         return Arm(kind, name, predicate, source, n, size)
 
     def _estimate(self, source: Source) -> int:
         """How many candidates a source gives, as far as they are few enough to be sorted."""
         age = self.tail.last // PLACES // ESTIMATE_LASTS
+        if isinstance(source, Union) and source.needs_sorting:
+            return min(sum(map(self._estimate, source.branches)), FEW_ENOUGH_TO_SORT)
         if isinstance(source, Rows):
             source = source.range
         known = self._estimates.get((source, age)) if isinstance(source, Rows) else None

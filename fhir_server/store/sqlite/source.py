@@ -46,6 +46,7 @@ class Rows:
     near: Near | None = None
     exact: tuple[Value, Value] | None = None
     rank = 3
+    needs_sorting = False
 
     @property
     def is_open_upwards(self) -> bool:
@@ -79,6 +80,11 @@ class Union:
     branches: tuple[Rows, ...]
     rank = 1
 
+    @property
+    def needs_sorting(self) -> bool:
+        """Some branch is a range, whose rows are not in order of resources."""
+        return any(branch.exact is None for branch in self.branches)
+
     def clause(self, side: Side, conditions: Conditions, arguments: list[Value]) -> str:
         """FROM and WHERE; candidates are called d."""
         if not self.branches:
@@ -94,6 +100,7 @@ class Picked:
 
     table: str
     rank = 2
+    needs_sorting = False
 
     def clause(self, side: Side, conditions: Conditions, arguments: list[Value]) -> str:
         """FROM and WHERE; candidates are called d."""
@@ -112,6 +119,7 @@ class Whole:
 
     kind: int
     rank = 4
+    needs_sorting = False
 
     def clause(self, side: Side, conditions: Conditions, arguments: list[Value]) -> str:
         """FROM and WHERE; candidates are called d, and d.w is their version on either side."""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_server.search.param_types.date import span_in
-from fhir_server.search.row import UNKNOWN_END, UNKNOWN_START
+from fhir_server.search.row import UNKNOWN_END, UNKNOWN_START, Range
 
 ZONES = [ZoneInfo(name) for name in ("Asia/Ho_Chi_Minh", "UTC", "America/New_York", "Asia/Kathmandu")]
 SPAN = span_in(ZONES[0])
@@ -85,16 +85,24 @@ def test_a_period_may_be_open(cells):
 
     start, after = SPAN("2020-05")
     assert period(start="2020-05", end="2020-05") == {(0, start, after)}
-    assert period(start="2020-05") == {(0, start, UNKNOWN_END)}
-    assert period(end="2020-05") == {(0, UNKNOWN_START, after)}
+    assert period(start="2020-05") == {(facet, start, UNKNOWN_END) for facet in Range}
+    assert period(end="2020-05") == {(facet, UNKNOWN_START, after) for facet in Range}
     assert period() == set()
 
 
 def test_a_timing_counts_from_its_first_to_its_last_limit(cells):
     timing = {"event": ["2020-03-01", "2020-01"], "repeat": {"boundsPeriod": {"start": "2020-02", "end": "2020-05"}}}
     observation = {"resourceType": "Observation", "effectiveTiming": timing}
-    assert cells(observation, "date") == {(0, SPAN("2020-01")[0], SPAN("2020-05")[1])}
+    assert cells(observation, "date") == {(facet, SPAN("2020-01")[0], SPAN("2020-05")[1]) for facet in Range}
     assert cells({"resourceType": "Observation", "effectiveTiming": {"code": {"text": "BID"}}}, "date") == set()
+
+
+def test_what_is_longer_than_a_month_has_a_row_more(cells):
+    def born(date):
+        return {facet for facet, _, _ in cells({"resourceType": "Patient", "birthDate": date}, "birthdate")}
+
+    assert born("2020-01-01") == born("2020-01") == {Range.RANGE}
+    assert born("2020") == {Range.RANGE, Range.LONG}
 
 
 def test_what_is_no_date_has_no_row(cells):

@@ -4,6 +4,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from fhir_server.search.question import WrongValue
+from fhir_server.search.row import LONGEST_RANGE, Range
 from fhir_server.search.value_types.date import FORMS, OPERATORS, updated
 from tests.search.value_types.conftest import NOW, asked
 
@@ -27,11 +28,13 @@ RANGES = {
 
 
 def found(rows, ranges=RANGES):
-    """The ranges that pass all tests of a row."""
+    """The ranges that pass all tests of a row; those that are long have a row of that facet too."""
     return {
         name
         for name, (v, x) in ranges.items()
-        if any(all(OPERATE[t.operator]({"v": v, "x": x}[t.column], t.value) for t in row.tests) for row in rows)
+        for row in rows
+        if row.number == Range.RANGE or x - v > LONGEST_RANGE
+        if all(OPERATE[t.operator]({"v": v, "x": x}[t.column], t.value) for t in row.tests)
     }
 
 
@@ -59,9 +62,19 @@ def test_overlap_is_an_operator_of_the_filter(question):
 
 
 def test_moments_are_looked_for_near_their_start(question):
-    late = asked(FORMS, "ge2024", question("dateTime", "instant"))[0]
+    (late,) = asked(FORMS, "ge2024", question("dateTime", "instant"))
     assert {test.column for test in late.tests} == {"v", "x"}
-    assert [test.column for test in asked(FORMS, "ge2024", question("Period"))[0].tests] == ["x"]
+
+
+def test_long_ranges_are_looked_for_apart(question):
+    near, long = asked(FORMS, "ge2024", question("Period"))
+    assert (near.number, {test.column for test in near.tests}) == (Range.RANGE, {"v", "x"})
+    assert (long.number, {test.column for test in long.tests}) == (Range.LONG, {"x"})
+
+
+def test_a_component_of_a_composite_has_one_row(question):
+    (only,) = asked(FORMS, "ge2024", question("Period", is_part=True))
+    assert {test.column for test in only.tests} == {"x"}
 
 
 def test_about_a_date_is_a_tenth_of_the_time_since_then(question):
