@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import orjson
 
@@ -16,6 +18,14 @@ class Deferred:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open("ab")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
 
     def keep(self, item: Item) -> None:
         """Let an item wait."""
@@ -39,5 +49,5 @@ class Deferred:
 
     def clear(self) -> None:
         """Nothing waits any more."""
-        self._file.close()
+        self._file.truncate(0)
         self._path.unlink(missing_ok=True)

@@ -86,8 +86,8 @@ async def _loaded(service: Service, sources: Sequence[Source], folder: Path, tol
                 stored = tally.stored + tally.unchanged
                 bar.update(task, completed=tally.read, stored=stored, rejected=tally.rejected)
 
-            with told.open("ab" if goes_on else "wb") as report:
-                return await Loading(node, journal, report, Deferred(folder / DEFERRED)).load(sources, progress)
+            with told.open("ab" if goes_on else "wb") as report, Deferred(folder / DEFERRED) as deferred:
+                return await Loading(node, journal, report, deferred).load(sources, progress)
 
 
 def _bar() -> Progress:
