@@ -13,6 +13,7 @@ from fhir_server.cli import app
 from fhir_server.definitions.registry import r4
 from fhir_server.errors import FhirError
 from fhir_server.interactions.routes import ROUTES
+from fhir_server.operations.table import ROUTES as OPERATION_ROUTES
 from fhir_server.settings import Settings
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
@@ -66,3 +67,12 @@ def test_every_route_is_documented(tmp_path: Path):
     assert {path for path in pages if f" {path}`" not in page} == {"/start_page.css", "/start_page.js"}
     routes = {f"{route.method} /fhir{route.path.rstrip('/')}" for route in ROUTES}
     assert {route for route in routes if f"`{route}`" not in page} == set()
+
+
+def test_every_operation_is_documented():
+    page = (REFERENCE / "operations.md").read_text()
+    undocumented = {
+        f"{route.method} /fhir{route.path}" for route in OPERATION_ROUTES for kind in route.types or ("{type}",)
+        if f"`{route.method} /fhir{route.path.replace('{type}', kind)}`" not in page
+    }  # fmt: skip
+    assert undocumented == set()
