@@ -14,9 +14,9 @@ class Codes:
         self._terminology = terminology
 
     def members(self, value_set: str) -> Mapping[str, Collection[str]] | None:
-        """The codes of each system in a value set; None when it is not known."""
+        """The codes of each system in a value set; None when it is not known, or reaches into systems that are not."""
         expansion = self._terminology.expand(value_set)
-        if expansion is None:
+        if expansion is None or not expansion.complete:
             return None
         found: dict[str, list[str]] = {}
         for entry in expansion.entries:
@@ -25,8 +25,8 @@ class Codes:
 
     def below(self, system: str, code: str) -> Collection[str] | None:
         """The code and all codes that it subsumes."""
-        return None
+        return self._terminology.below(system, code)
 
     def above(self, system: str, code: str) -> Collection[str] | None:
         """The code and all codes that subsume it."""
-        return None
+        return self._terminology.above(system, code)

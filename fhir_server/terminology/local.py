@@ -5,7 +5,7 @@ FHIR R4, 4.9.8 value set expansion, 4.9.9 validation, 4.8.13 code system content
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from fhir_server.definitions.code_system import CodeSystem, Concept, Designation
@@ -132,6 +132,22 @@ class LocalTerminology:
         if first.code == second.code or first.code in self._hierarchy(code_system).ancestors(second.code):
             return True
         return False if code_system.content == "complete" else None
+
+    def below(self, system: str, code: str) -> frozenset[str] | None:
+        """The code and all that it subsumes; None where not all codes of the system are known, or not this one."""
+        return self._related(system, code, Hierarchy.descendants)
+
+    def above(self, system: str, code: str) -> frozenset[str] | None:
+        """The code and all that subsume it; None where not all codes of the system are known, or not this one."""
+        return self._related(system, code, Hierarchy.ancestors)
+
+    def _related(self, system: str, code: str, relation: Callable[[Hierarchy, str], set[str]]) -> frozenset[str] | None:
+        self._refresh()
+        code_system = self._code_system(system, None)
+        concept = code_system.concept(code) if code_system is not None else None
+        if code_system is None or concept is None or code_system.content != "complete":
+            return None
+        return frozenset({concept.code, *relation(self._hierarchy(code_system), concept.code)})
 
     def lookup(self, system: str, code: str, languages: Sequence[str] = ()) -> Lookup | None:
         """What is known of a code; None for a system or a code that is not known. `system` may end with a version."""

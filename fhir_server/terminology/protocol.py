@@ -122,6 +122,12 @@ class Terminology(Protocol):
     def translate(self, question: Question, maps: Sequence[ConceptMap] | None = None) -> tuple[Match, ...]:
         """What a code is by these concept maps, or by all that are known."""
 
+    def below(self, system: str, code: str) -> frozenset[str] | None:
+        """The code and all that it subsumes; None where not all codes of the system are known, or not this one."""
+
+    def above(self, system: str, code: str) -> frozenset[str] | None:
+        """The code and all that subsume it; None where not all codes of the system are known, or not this one."""
+
 
 class NoTerminology:
     """A terminology that knows no code system and no value set."""
@@ -160,3 +166,11 @@ class NoTerminology:
     def translate(self, question: Question, maps: Sequence[ConceptMap] | None = None) -> tuple[Match, ...]:
         """No match."""
         return ()
+
+    def below(self, system: str, code: str) -> frozenset[str] | None:
+        """None: it cannot be told."""
+        return None
+
+    def above(self, system: str, code: str) -> frozenset[str] | None:
+        """None: it cannot be told."""
+        return None

@@ -34,3 +34,18 @@ def test_a_membership_answers_as_contains_does(terminology):
         for system in (None, "http://hl7.org/fhir/administrative-gender", "http://example.org"):
             told = None if membership is None else membership.contains(system, code)
             assert terminology.contains(url, system, code) == told
+
+
+def test_of_an_unknown_hierarchy_nothing_can_be_told(terminology):
+    assert terminology.below("http://example.org", "a") is None
+    assert terminology.above("http://example.org", "a") is None
+
+
+def test_a_code_lies_below_and_above_itself_and_what_it_subsumes_below_it(terminology):
+    system = "http://terminology.hl7.org/CodeSystem/condition-clinical"
+    below, above = terminology.below(system, "active"), terminology.above(system, "recurrence")
+    if below is not None and above is not None:
+        assert {"active", "recurrence", "relapse"} <= below
+        assert above == {"active", "recurrence"}
+        assert all(terminology.subsumes(system, "active", code) for code in below)
+    assert terminology.below(system, "no such code") is None
