@@ -72,7 +72,7 @@ def identity_rule(value: Json, container: Json, run: Run) -> None:
     identity = value.get("id")
     if identity.__class__ is not str:
         return
-    seen = run.memo.setdefault(("contained", id(container)), set())
+    seen = run.memo.setdefault(("contained ids", id(container)), set())
     if identity in seen:
         run.error(value, "id", "duplicate", f"Two contained resources have the id {shown(identity)}.")
     seen.add(identity)
