@@ -520,7 +520,7 @@ class AgainstTheModel(RuleBasedStateMachine):
     @rule(cursor=consumes(cursors), limit=st.integers(1, 4), target=cursors)
     def go_on(self, cursor: tuple[Plan, str, int, tuple[Key, ...]], limit: int) -> Any:
         plan, following, t, found = cursor
-        if t < self.oldest:
+        if t <= self.oldest:
             return multiple()
         page = self.runner.run(self.store.run(plan, limit, following))
         assert page.t == t

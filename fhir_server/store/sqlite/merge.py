@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from fhir_server.store.sqlite.connection import Connection, Value, many, row, rows, value
-from fhir_server.store.sqlite.tail import LIVING, Segment, Tail
+from fhir_server.store.sqlite.tail import LIVING, Segment, Tail, former
 
 BY_RESOURCE = 1
 BY_VALUE = 2
@@ -77,53 +77,46 @@ class Merge:
         self._writer.execute(statement, (merged, closed, None if step is None else orjson.dumps(step)))
 
     def _by_resource(self, segment: Segment, after: int, budget: int) -> tuple[int, list[Any]]:
-        """Bring the rows of the next resources to their last state in the segment."""
+        """Give the next resources their last rows in the segment, and take away those that they had before it."""
         next_resources = f"SELECT DISTINCT rid FROM {segment.life} WHERE rid>? ORDER BY rid LIMIT ?"
-        last = value(self._reader, f"SELECT max(rid) FROM ({next_resources})", (after, budget // 20 + 1))
-        if last is None:
+        found = [rid for (rid,) in rows(self._reader, next_resources, (after, budget // 20 + 1))]
+        if not found:
             return 1, [BY_VALUE, None]
-        states = (
-            f"FROM {segment.life} l CROSS JOIN {segment.held} h WHERE h.r=l.rid AND h.w=l.vid AND l.rid>? AND l.rid<=?"
+        final = rows(
+            self._reader,
+            f"SELECT h.r, h.p, h.v, h.x, h.y, h.n FROM {segment.life} l CROSS JOIN {segment.held} h"
+            " WHERE h.r=l.rid AND h.w=l.vid AND l.rid>? AND l.rid<=? AND l.died=?",
+            (after, found[-1], LIVING),
         )
-        columns = "h.r, h.p, h.v, h.x, h.y, h.n"
-        before = rows(self._reader, f"SELECT {columns} {states} AND l.vid<=?", (after, last, segment.start))
-        final = rows(self._reader, f"SELECT {columns} {states} AND l.died=?", (after, last, LIVING))
-        if before:
-            gone, kept = set(before), set(final)
-            many(self._writer, DELETE_HELD, gone - kept)
-            final = [r for r in final if r not in gone]
+        gone = self._gone(segment, [rid for rid in found if rid in segment.before], final)
+        many(self._writer, DELETE_HELD, gone)
+        many(self._writer, DELETE_SOUGHT, [(p, v, x, r, y, n) for r, p, v, x, y, n in gone])
         many(self._writer, INSERT_HELD, final)
-        return len(before) + len(final) + 1, [BY_RESOURCE, last]
+        return len(gone) + len(final) + 1, [BY_RESOURCE, found[-1]]
+
+    def _gone(
+        self, segment: Segment, resources: Sequence[int], final: Sequence[tuple[Any, ...]]
+    ) -> list[tuple[Any, ...]]:
+        """The rows that resources had before the segment and have no longer."""
+        if not resources:
+            return []
+        kept = set(final)
+        had = ((rid, former(self._reader, segment.before[rid])) for rid in resources)
+        return [row for rid, before in had for r in before if (row := (rid, *r)) not in kept]
 
     def _by_value(self, segment: Segment, after: Sequence[Any] | None, budget: int) -> tuple[int, list[Any] | None]:
-        """Bring the next rows in the order of values to what they are in the segment's last state."""
+        """Insert the next rows, in the order of values, that the segment's last states have."""
         order = "d.p, d.v, d.x, d.r, d.w, d.y, d.n"
-        state = "CASE WHEN l.died=? THEN 1 ELSE -1 END"
         beyond = "" if after is None else f" AND ({order})>(?,?,?,?,?,?,?)"
         found = rows(
             self._reader,
-            f"SELECT d.p, d.v, d.x, d.r, d.y, d.n, d.w, {state} FROM {segment.held} d INDEXED BY sought_{segment.slot}"
-            f" CROSS JOIN {segment.life} l WHERE l.rid=d.r AND l.vid=d.w AND (l.died=? OR l.vid<=?){beyond}"
+            f"SELECT d.p, d.v, d.x, d.r, d.y, d.n FROM {segment.held} d INDEXED BY sought_{segment.slot}"
+            f" CROSS JOIN {segment.life} l WHERE l.rid=d.r AND l.vid=d.w AND l.died=?{beyond}"
             f" ORDER BY {order} LIMIT ?",
-            (LIVING, LIVING, segment.start, *(after or ()), budget),
+            (LIVING, *(after or ()), budget),
         )
         if not found:
             return 1, None
-        gone, come = net_change(found)
-        # What leaves goes first: the two states of a row may have come in two slices, the earlier one before.
-        many(self._writer, DELETE_SOUGHT, gone)
-        many(self._writer, INSERT_SOUGHT, come)
-        p, v, x, r, y, n, w, _ = found[-1]
-        return len(found), [BY_VALUE, [p, v, x, r, w, y, n]]
-
-
-def net_change(found: Sequence[tuple[Any, ...]]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    """The rows that leave and those that come; what leaves and comes again does neither."""
-    if all(state[7] > 0 for state in found):
-        return [], [state[:6] for state in found]
-    changes: dict[tuple[Any, ...], int] = {}
-    for state in found:
-        changes[state[:6]] = changes.get(state[:6], 0) + state[7]
-    return [key for key, change in changes.items() if change < 0], [
-        key for key, change in changes.items() if change > 0
-    ]
+        many(self._writer, INSERT_SOUGHT, found)
+        p, v, x, r, y, n = found[-1]
+        return len(found), [BY_VALUE, [p, v, x, r, segment.latest[r], y, n]]

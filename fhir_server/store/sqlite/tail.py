@@ -41,7 +41,11 @@ ROWS_OF = "SELECT rows FROM version WHERE vid=?"
 
 @dataclass(slots=True)
 class Segment:
-    """The versions with `start < place <= end`, and the state before it of each resource that changed."""
+    """The versions with `start < place <= end`, and the state before it of each resource that changed.
+
+    `latest` is the last version of each resource in it, `before` the one that was current when it started. Those are
+    read only when a snapshot is searched that may see them: `unread` says when each that waits died.
+    """
 
     slot: int
     start: int
@@ -49,6 +53,9 @@ class Segment:
     loaded: int
     versions: int = 0
     latest: dict[int, int] = field(default_factory=dict)
+    before: dict[int, int] = field(default_factory=dict)
+    unread: dict[int, int] = field(default_factory=dict)
+    remembers: bool = False
 
     @property
     def held(self) -> str:
@@ -100,6 +107,9 @@ class Tail:
             known = [s for s in known if s.start >= self.merged]
         later = [s for s in known if s.end > place]
         earlier = [s for s in known if s.end <= place and s.start >= self.merged]
+        for segment in later:
+            if place < segment.loaded and not segment.remembers:
+                self._recall(segment)
         return [*later, *reversed(earlier)]
 
     @property
@@ -171,10 +181,8 @@ class Tail:
         for vid, rid, earlier, kind, kept in found:
             before = segment.latest.get(rid)
             if before is None and earlier:
-                before = earlier
-                former = value(self._connection, ROWS_OF, (earlier,))
-                lives[earlier] = [rid, earlier, vid, former is None, kind]
-                held += spread(rid, earlier, former)
+                segment.before[rid] = earlier
+                segment.unread[rid] = vid
             elif before in lives:
                 lives[before][2] = vid
             elif before is not None:
@@ -184,6 +192,27 @@ class Tail:
             held += spread(rid, vid, kept)
         many(self._connection, f"INSERT INTO {segment.life} VALUES(?,?,?,?,?)", lives.values())
         many(self._connection, f"INSERT INTO {segment.held} VALUES(?,?,?,?,?,?,?)", held)
+        if segment.remembers:
+            self._recall(segment)
+
+    def _recall(self, segment: Segment) -> None:
+        """Read the states from before the segment that were not read yet."""
+        lives: list[list[Value]] = []
+        held: list[list[Value]] = []
+        for rid, died in segment.unread.items():
+            vid = segment.before[rid]
+            kind, kept = row(self._connection, "SELECT type, rows FROM version WHERE vid=?", (vid,))
+            lives.append([rid, vid, died, kept is None, kind])
+            held += spread(rid, vid, kept)
+        many(self._connection, f"INSERT INTO {segment.life} VALUES(?,?,?,?,?)", lives)
+        many(self._connection, f"INSERT INTO {segment.held} VALUES(?,?,?,?,?,?,?)", held)
+        segment.unread.clear()
+        segment.remembers = True
+
+
+def former(connection: Connection, vid: int) -> list[tuple[Value, ...]]:
+    """The rows of a version, each p, v, x, y, n."""
+    return [tuple(r[2:]) for r in spread(0, vid, value(connection, ROWS_OF, (vid,)))]
 
 
 def spread(rid: int, vid: int, kept: bytes | None) -> list[list[Value]]:
