@@ -125,7 +125,7 @@ def judged(
     issues = [*_membership(knowledge, coding, value_set)]
     if check.found is False:
         issues.append(_issue("code-invalid", f"The code {coding.code} is not in {coding.canonical}.", coding))
-    elif not check.system_known and (issues or value_set is None):
+    elif not check.system_known and coding.system is not None and (issues or value_set is None):
         issues.append(_issue("not-found", f"The code system {coding.canonical} is not known here.", coding))
     elif not check.found and value_set is None:
         text = f"Only a part of {coding.canonical} is here, and the code {coding.code} is not in it."

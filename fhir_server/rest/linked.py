@@ -45,6 +45,8 @@ class Links:
         """
         found: list[Version] = []
         waiting = list(bodies)
+        # Most references lead to what is known: they need not be taken apart.
+        self._keys.update((f"{kind}/{resource_id}".encode(), (kind, resource_id)) for kind, resource_id in known)
         while waiting and len(found) < MOST:
             wanted = [key for key in self.of(waiting) if key not in known][: MOST - len(found)]
             known.update(wanted)

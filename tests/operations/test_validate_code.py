@@ -55,6 +55,11 @@ def test_the_system_is_found_where_only_one_has_the_code():
     assert (value(answer, "result"), value(answer, "system")) == (True, cs("colour"))
 
 
+def test_a_code_without_a_system_is_judged_by_the_value_set_alone():
+    answer = call(IN_VALUE_SET, NODE, url=vs("some"), code="green")
+    assert value(answer, "message") == f"The code green is not in the value set {vs('some')}."
+
+
 def test_codes_that_only_group_need_abstract_and_inactive_ones_are_warned_of():
     assert value(judged(code="warm"), "result") is False
     assert value(judged(code="warm", abstract="true"), "result") is True
