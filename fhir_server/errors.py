@@ -2,6 +2,7 @@
 
     FhirError                  exception
     ├── Invalid                invalid           it cannot be read: syntax, structure, a parameter
+    │   ├── InvalidValue       value             a parameter has a value that is none of its type
     │   └── TooLarge           too-long          it passes a limit on size, depth or number
     ├── Unprocessable          processing        it can be read, and breaks a rule or a profile
     ├── Unauthorized           login             nobody, or nobody known, is asking
@@ -100,6 +101,12 @@ class Invalid(FhirError):
     """What was sent cannot be read: its syntax, its structure or a parameter is wrong."""
 
     code = "invalid"
+
+
+class InvalidValue(Invalid):
+    """A parameter has a value that is none of its type."""
+
+    code = "value"
 
 
 class TooLarge(Invalid):

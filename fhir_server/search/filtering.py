@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fhir_server.errors import Invalid, TooCostly, Unsupported
+from fhir_server.errors import Invalid, InvalidValue, TooCostly, Unsupported
 from fhir_server.search.filter import (
     Comparison,
     Filter,
@@ -17,7 +17,7 @@ from fhir_server.search.key import Chained, Own, Reverse
 from fhir_server.search.plan import And, Not, Or, Predicate, Updated
 from fhir_server.search.planner import SPECIAL, Planner, any_of
 from fhir_server.search.prefix import PREFIXES
-from fhir_server.search.question import Question, WrongValue
+from fhir_server.search.question import Question, Unreadable
 from fhir_server.search.value_types.date import updated
 from fhir_server.search.values import OPERATORS
 
@@ -78,7 +78,7 @@ class Filtering:
         """What a parameter of the resource itself must be."""
         if test.operator == PRESENT:
             if test.value not in ("true", "false"):
-                raise Invalid(f"{code} pr is followed by true or false, not by {test.value[:100]!r}.")
+                raise InvalidValue(f"{code} pr is followed by true or false, not by {test.value[:100]!r}.")
             return self.planner.missing(resource_type, code, "false" if test.value == "true" else "true")
         if code in SPECIAL:
             return self.special(resource_type, code, test)
@@ -105,8 +105,8 @@ class Filtering:
         read, _ = SPECIAL[code]
         try:
             found = any_of(read(self.planner, resource_type, test.value))
-        except WrongValue as error:
-            raise Invalid(f"{test.value[:100]!r} cannot be searched for: {error}.") from None
+        except Unreadable as error:
+            raise InvalidValue(f"{test.value[:100]!r} cannot be searched for: {error}.") from None
         return Not(found) if test.operator == "ne" else found
 
     def last_updated(self, test: Comparison) -> Predicate:
@@ -116,6 +116,6 @@ class Filtering:
             if prefix == test.operator:
                 try:
                     return any_of(tuple(Updated(*range_) for range_ in updated(test.value, question, prefix)))
-                except WrongValue as error:
-                    raise Invalid(f"{test.value[:100]!r} cannot be searched for: {error}.") from None
+                except Unreadable as error:
+                    raise InvalidValue(f"{test.value[:100]!r} cannot be searched for: {error}.") from None
         raise Unsupported(f"_lastUpdated has no operator {test.operator}.")

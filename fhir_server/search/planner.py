@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from fhir_server.errors import Invalid, TooCostly, Unsupported
+from fhir_server.errors import Invalid, InvalidValue, TooCostly, Unsupported
 from fhir_server.search.codes import CodeDoor
 from fhir_server.search.escape import split, unescaped
 from fhir_server.search.key import Chained, Key, Own, Reverse, depth
@@ -28,7 +28,7 @@ from fhir_server.search.plan import (
     Text,
     Updated,
 )
-from fhir_server.search.question import Form, Question, Rows, UnansweredValue, WrongValue
+from fhir_server.search.question import Form, Question, Rows, UnansweredValue, Unreadable
 from fhir_server.search.reach import Reach, reach
 from fhir_server.search.row import Reference
 from fhir_server.search.suggestion import hint
@@ -168,7 +168,7 @@ class Planner:
         if len(found) > self.limits.values:
             raise TooCostly(f"It has {len(found)} values; {self.limits.values} may stand in one parameter.")
         if not found:
-            raise Invalid("It has no value.")
+            raise InvalidValue("It has no value.")
         return found
 
     def form(self, parameter: Parameter, modifier: str | None) -> tuple[Form, str | None]:
@@ -215,8 +215,8 @@ class Planner:
         for value in values:
             try:
                 rows = read(value)
-            except WrongValue as error:
-                raise Invalid(f"{value[:100]!r} cannot be searched for: {error}.") from None
+            except Unreadable as error:
+                raise InvalidValue(f"{value[:100]!r} cannot be searched for: {error}.") from None
             except UnansweredValue as error:
                 raise Unsupported(f"{value[:100]!r} cannot be searched for: {error}.") from None
             found.update((replace(row, number=parameter.number + row.number), None) for row in rows)
@@ -243,7 +243,7 @@ class Planner:
     def missing(self, resource_type: str, code: str, value: str) -> Predicate:
         """Whether a resource has any value."""
         if value not in TRUTH:
-            raise Invalid(f":missing is either true or false, not {value[:100]!r}.")
+            raise InvalidValue(f":missing is either true or false, not {value[:100]!r}.")
         if code in ("_id", "_lastUpdated"):
             return NOTHING if TRUTH[value] else EVERYTHING
         if code in SPECIAL:
@@ -260,7 +260,7 @@ class Planner:
         if self.spent.joins > self.limits.joins:
             raise TooCostly(
                 f"It joins resources of more than {self.limits.joins} types with each other;"
-                f" name the type in each chain, as in subject:Patient.name."
+                " name the type in each chain, as in subject:Patient.name, or fewer types in _type."
             )
 
     def chained(self, resource_type: str, key: Chained, rest: Callable[[str], Predicate]) -> Predicate:
@@ -333,15 +333,15 @@ class Planner:
             raise Invalid(f"{key.code} has no modifier :{key.modifier[:100]}. It takes {allowed}.")
         try:
             found = any_of(tuple(part for one in self.values(value) for part in read(self, resource_type, one)))
-        except WrongValue as error:
-            raise Invalid(f"{value[:100]!r} cannot be searched for: {error}.") from None
+        except Unreadable as error:
+            raise InvalidValue(f"{value[:100]!r} cannot be searched for: {error}.") from None
         return Not(found) if negated else found
 
     def ids(self, resource_type: str, value: str) -> tuple[Predicate, ...]:
         """A logical id, perhaps with its type before it."""
         kind, slash, identity = unescaped(value).rpartition("/")
         if slash and kind != resource_type:
-            raise WrongValue(f"_id is a logical id such as 42, without {kind}/")
+            raise Unreadable(f"_id is a logical id such as 42, without {kind}/")
         return (Ids((identity,)),)
 
     def last_updated(self, resource_type: str, value: str) -> tuple[Predicate, ...]:
@@ -369,7 +369,7 @@ class Planner:
             )
         kind, slash, identity = asked.rpartition("/")
         if slash and kind != "List":
-            raise WrongValue("write the id of a List, as in _list=42")
+            raise Unreadable("write the id of a List, as in _list=42")
         self.join(2)
         return (Referrer(self.parameter("List", "item").number, "List", Ids((identity,))),)
 

@@ -10,7 +10,7 @@ from decimal import Context, Decimal
 
 from fhir_server.search.plan import Column, Test
 from fhir_server.search.prefix import OPPOSITE, Prefix
-from fhir_server.search.question import WrongValue
+from fhir_server.search.question import Unreadable
 from fhir_server.search.row import HIGHEST, LOWEST
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
@@ -40,7 +40,7 @@ class Amount:
 def amount(text: str) -> Amount:
     """The number of a text such as `5.40`, `-3` or `1e2`."""
     if len(text) > LONGEST or not NUMBER.fullmatch(text):
-        raise WrongValue(f"{text[:LONGEST]!r} is not a number; write one such as 5.4, -3 or 1e2")
+        raise Unreadable(f"{text[:LONGEST]!r} is not a number; write one such as 5.4, -3 or 1e2")
     value = Decimal(text)
     half = Decimal((0, (5,), last_place(value) - 1))
     low, high = ROOM.subtract(value, half), ROOM.add(value, half)

@@ -13,7 +13,7 @@ Rows = tuple[Row | Near, ...]
 """Alternatives for one value, each with the number of its facet alone; the parameter's number is added later."""
 
 
-class WrongValue(ValueError):
+class Unreadable(ValueError):
     """A value cannot be what its parameter is searched by; the text says why, and how it is written."""
 
 

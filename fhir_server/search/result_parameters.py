@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
-from fhir_server.errors import Invalid, TooCostly, Unsupported
+from fhir_server.errors import Invalid, InvalidValue, TooCostly, Unsupported
 from fhir_server.search.parameters import Parameter
 from fhir_server.search.plan import Include, Sort
 from fhir_server.search.planner import Planner
@@ -44,14 +44,14 @@ class Results:
 def one_of(value: str, known: Sequence[str]) -> str:
     """The value, if it is one of those known."""
     if value not in known:
-        raise Invalid(f"{value[:100]!r} is none of {', '.join(known)}.{hint(value, known)}")
+        raise InvalidValue(f"{value[:100]!r} is none of {', '.join(known)}.{hint(value, known)}")
     return value
 
 
 def take_count(results: Results, value: str, modifier: str | None) -> None:
     """How many matches a page has; 0 asks for their number only."""
     if not (value.isascii() and value.isdigit()):
-        raise Invalid(f"{value[:100]!r} is not a number of resources, such as 50.")
+        raise InvalidValue(f"{value[:100]!r} is not a number of resources, such as 50.")
     asked = int(value) if len(value) <= MOST_DIGITS else 10**MOST_DIGITS
     results.count = min(asked, results.planner.limits.count)
 
@@ -108,7 +108,7 @@ def take_nothing(results: Results, value: str, modifier: str | None) -> None:
 
 def take_sort(results: Results, value: str, modifier: str | None) -> None:
     """The keys of the order, each with a minus sign where the greatest comes first."""
-    keys = [key.strip() for key in value.split(",") if key.strip()]
+    keys = [key.strip() for key in value.split(",")] if value.strip() else []
     if len(keys) + len(results.sort) > results.planner.limits.sorts:
         raise TooCostly(f"A search may be sorted by {results.planner.limits.sorts} parameters.")
     results.sort += tuple(sort_key(results, key) for key in keys)

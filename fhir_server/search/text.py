@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from fhir_server.search.question import WrongValue
+from fhir_server.search.question import Unreadable
 
 TOKEN = re.compile(r'\s*(?:(?P<phrase>"[^"]*")|(?P<bracket>[()])|(?P<word>[^\s"()]+))')
 OPERATORS = ("AND", "OR", "NOT")
@@ -17,16 +17,16 @@ class TextParser:
     def __init__(self, text: str) -> None:
         self.tokens = [match[0].strip() for match in TOKEN.finditer(text)]
         if text.count('"') % 2:
-            raise WrongValue("a quotation mark has no partner")
+            raise Unreadable("a quotation mark has no partner")
         self.at = 0
 
     def parsed(self) -> str:
         """The expression, written in the one way that stores are given."""
         if not self.tokens:
-            raise WrongValue("it is blank; write words, or a phrase in quotation marks")
+            raise Unreadable("it is blank; write words, or a phrase in quotation marks")
         found = self.either(0)
         if self.at < len(self.tokens):
-            raise WrongValue(f"{self.tokens[self.at]!r} stands where a word should")
+            raise Unreadable(f"{self.tokens[self.at]!r} stands where a word should")
         return found
 
     @property
@@ -44,7 +44,7 @@ class TextParser:
     def either(self, depth: int) -> str:
         """Parts with OR between them."""
         if depth > DEEPEST:
-            raise WrongValue("its parentheses are too deep")
+            raise Unreadable("its parentheses are too deep")
         parts = [self.both(depth)]
         while self.takes("OR"):
             parts.append(self.both(depth))
@@ -64,10 +64,10 @@ class TextParser:
         if self.takes("("):
             inner = self.either(depth + 1)
             if not self.takes(")"):
-                raise WrongValue("a parenthesis is not closed")
+                raise Unreadable("a parenthesis is not closed")
             return f"({inner})"
         token = self.next
         if token in ("", ")", *OPERATORS) or not any(character.isalnum() for character in token):
-            raise WrongValue(f"a word is missing before {token!r}" if token else "a word is missing at its end")
+            raise Unreadable(f"a word is missing before {token!r}" if token else "a word is missing at its end")
         self.at += 1
         return token

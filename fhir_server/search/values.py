@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from fhir_server.search.escape import split
 from fhir_server.search.prefix import PREFIXES
-from fhir_server.search.question import Forms, Question, Rows, WrongValue
+from fhir_server.search.question import Forms, Question, Rows, Unreadable
 from fhir_server.search.value_types import date, number, quantity, reference, special, string, token, uri
 from fhir_server.search.value_types.composite import joined_rows
 
@@ -42,7 +42,7 @@ def composite_rows(text: str, components: tuple[tuple[str, Question], ...]) -> R
     found = split(text, "$")
     if len(found) != len(components):
         kinds = "$".join(kind for kind, _ in components)
-        raise WrongValue(f"it has {len(found)} of {len(components)} components; write {kinds}")
+        raise Unreadable(f"it has {len(found)} of {len(components)} components; write {kinds}")
     return joined_rows(
         [(kind, FORMS[kind][""].read(part, question)) for part, (kind, question) in zip(found, components, strict=True)]
     )

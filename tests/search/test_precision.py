@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_server.search.precision import NUMBER, amount, ordered
-from fhir_server.search.question import WrongValue
+from fhir_server.search.question import Unreadable
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_digits_imply_a_range(text, low, high):
     "text", ["", "a", "1,2", "1 2", "\u0661", "0x1", "1_0", "nan", "inf", "1e99999", "9" * 100, "5.4mg"]
 )
 def test_what_is_no_number_is_a_wrong_value(text):
-    with pytest.raises(WrongValue):
+    with pytest.raises(Unreadable):
         amount(text)
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fhir_server.search.question import WrongValue
+from fhir_server.search.question import Unreadable
 from fhir_server.search.text import TextParser
 
 
@@ -24,7 +24,7 @@ def test_expressions_are_written_in_one_way(text, expression):
     "text", ["", "  ", "(", "a)", "()", "AND", "a OR", "NOT", '"a', '"', "-", "(a", "(" * 50 + "a"]
 )
 def test_what_is_no_expression_is_a_wrong_value(text):
-    with pytest.raises(WrongValue):
+    with pytest.raises(Unreadable):
         TextParser(text).parsed()
 
 
@@ -32,6 +32,6 @@ def test_what_is_no_expression_is_a_wrong_value(text):
 def test_any_text_is_an_expression_or_wrong_and_reads_again_as_itself(text):
     try:
         found = TextParser(text).parsed()
-    except WrongValue:
+    except Unreadable:
         return
     assert TextParser(found).parsed() == found

@@ -7,7 +7,7 @@ from functools import partial
 
 from fhir_server.search.plan import Row, Test
 from fhir_server.search.prefix import PREFIXES, Prefix, parted
-from fhir_server.search.question import Form, Question, Rows, WrongValue
+from fhir_server.search.question import Form, Question, Rows, Unreadable
 from fhir_server.search.row import LONGEST_RANGE, Range
 
 DATE = re.compile(
@@ -30,7 +30,7 @@ def span(text: str, question: Question) -> tuple[int, int]:
             return question.context.span(written)
         except (ValueError, OverflowError):
             pass
-    raise WrongValue(f"{text[:64]!r} is not a date; write one such as 2024, 2024-05-31 or 2024-05-31T08:00:00+07:00")
+    raise Unreadable(f"{text[:64]!r} is not a date; write one such as 2024, 2024-05-31 or 2024-05-31T08:00:00+07:00")
 
 
 def widened(start: int, stop: int, now: int) -> tuple[int, int]:

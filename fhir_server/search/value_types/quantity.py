@@ -10,7 +10,7 @@ from fhir_server.search.leaf import UCUM
 from fhir_server.search.plan import Column, Operator, Row, Test
 from fhir_server.search.precision import Amount, amount, converted, ordered
 from fhir_server.search.prefix import PREFIXES, Prefix, parted
-from fhir_server.search.question import Form, Question, Rows, WrongValue
+from fhir_server.search.question import Form, Question, Rows, Unreadable
 from fhir_server.search.row import SEPARATOR, Quantity, joined
 
 UnitTest = tuple[Operator, str]
@@ -26,7 +26,7 @@ def compared(text: str, question: Question, prefix: Prefix) -> Rows:
     """A number with a unit, compared as a prefix says: in base units where UCUM knows the unit, else as sent."""
     found = [unescaped(part) for part in split(text, "|")]
     if len(found) not in (1, 3):
-        raise WrongValue("write number, number|system|code or number||unit, as in 5.4|http://unitsofmeasure.org|mg")
+        raise Unreadable("write number, number|system|code or number||unit, as in 5.4|http://unitsofmeasure.org|mg")
     asked = amount(found[0])
     if len(found) == 1:
         return rows(prefix, asked, Quantity.SENT, (None,))
@@ -45,13 +45,13 @@ def in_base_units(prefix: Prefix, asked: Amount, code: str, question: Question) 
     def convert(value: Decimal) -> Decimal:
         found = question.context.canonical(value, code)
         if found is None:
-            raise WrongValue(code)
+            raise Unreadable(code)
         unit.append(found[1])
         return found[0]
 
     try:
         return *converted(prefix, asked, convert), unit[0]
-    except WrongValue:
+    except Unreadable:
         return None
 
 

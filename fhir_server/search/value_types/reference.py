@@ -5,7 +5,7 @@ from __future__ import annotations
 from fhir_server.resource.reference import parse_canonical, parse_reference
 from fhir_server.search.escape import split, unescaped
 from fhir_server.search.plan import Row, Test
-from fhir_server.search.question import Form, Question, Rows, WrongValue
+from fhir_server.search.question import Form, Question, Rows, Unreadable
 from fhir_server.search.row import Reference
 
 CANONICALS = ("canonical", "uri")
@@ -39,9 +39,9 @@ def literal(asked: str, question: Question) -> Row:
 def agreed(kind: str, question: Question) -> str:
     """The type of a reference, which the modifier must not contradict."""
     if question.only not in (None, kind):
-        raise WrongValue(f"it refers to a {kind}, and the parameter's name asks for a {question.only}")
+        raise Unreadable(f"it refers to a {kind}, and the parameter's name asks for a {question.only}")
     if question.targets and kind not in question.targets:
-        raise WrongValue(f"it refers to a {kind}; this parameter refers to {', '.join(question.targets)} only")
+        raise Unreadable(f"it refers to a {kind}; this parameter refers to {', '.join(question.targets)} only")
     return kind
 
 
@@ -81,7 +81,7 @@ def located(text: str, question: Question) -> tuple[str, str | None]:
     """The URL and version of a canonical."""
     parsed = parse_canonical(unescaped(text))
     if not question.reads(*CANONICALS) or "://" not in parsed.url:
-        raise WrongValue("only canonical URLs, such as http://example.org/fhir/Questionnaire/q, lie below each other")
+        raise Unreadable("only canonical URLs, such as http://example.org/fhir/Questionnaire/q, lie below each other")
     return parsed.url, parsed.version
 
 
@@ -89,7 +89,7 @@ def identified(text: str, question: Question) -> Rows:
     """References that hold an identifier, written as a token: `system|value`, `value`, `|value`, `system|`."""
     found = [unescaped(part) for part in split(text, "|")]
     if len(found) > 2 or not any(found):
-        raise WrongValue("write value, system|value, |value or system|")
+        raise Unreadable("write value, system|value, |value or system|")
     if len(found) == 1:
         return (Row(Reference.IDENTIFIER, (Test("v", "=", found[0]),)),)
     system, value = found

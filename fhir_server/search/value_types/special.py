@@ -8,7 +8,7 @@ from fhir_server import ucum
 from fhir_server.search.escape import split, unescaped
 from fhir_server.search.plan import Near
 from fhir_server.search.precision import amount
-from fhir_server.search.question import Form, Question, Rows, WrongValue
+from fhir_server.search.question import Form, Question, Rows, Unreadable
 from fhir_server.search.row import Special
 
 DEFAULT_METRES = 50_000.0
@@ -21,10 +21,10 @@ def near(text: str, question: Question) -> Rows:
     """Positions within a distance of a point: 50 km where none is given, and in km where no unit is given."""
     parts = [unescaped(part).strip() for part in split(text, "|")]
     if not 2 <= len(parts) <= 4:
-        raise WrongValue(SHAPE)
+        raise Unreadable(SHAPE)
     latitude, longitude = (float(amount(part).value) for part in parts[:2])
     if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
-        raise WrongValue("a latitude lies between -90 and 90 degrees, a longitude between -180 and 180")
+        raise Unreadable("a latitude lies between -90 and 90 degrees, a longitude between -180 and 180")
     metres = distance(*parts[2:]) if parts[2:] and parts[2] else DEFAULT_METRES
     return (Near(Special.POSITION, latitude, longitude, metres),)
 
@@ -35,7 +35,7 @@ def distance(number: str, unit: str = "") -> float:
     value = amount(number).value
     metres = ucum.convert(value, code, "m") if value >= Decimal(0) else None
     if metres is None:
-        raise WrongValue(f"{number} {unit} is no distance; {SHAPE}")
+        raise Unreadable(f"{number} {unit} is no distance; {SHAPE}")
     return float(metres)
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from fhir_server.search.escape import unescaped
 from fhir_server.search.folding import fold
 from fhir_server.search.plan import Operator, Row, Test
-from fhir_server.search.question import Form, Question, Rows, WrongValue
+from fhir_server.search.question import Form, Question, Rows, Unreadable
 from fhir_server.search.row import String
 
 
@@ -15,7 +15,7 @@ def folded(text: str) -> str:
     """A text as rows hold it; one of spaces alone would find everything."""
     found = fold(unescaped(text))
     if not found:
-        raise WrongValue("it is blank; write the text to look for")
+        raise Unreadable("it is blank; write the text to look for")
     return found
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from fhir_server.search.escape import split, unescaped
 from fhir_server.search.folding import fold
 from fhir_server.search.plan import Operator, Row, Test
-from fhir_server.search.question import Form, Question, Rows, UnansweredValue, WrongValue
+from fhir_server.search.question import Form, Question, Rows, UnansweredValue, Unreadable
 from fhir_server.search.row import Token, joined
 
 CODED = ("CodeableConcept", "Coding", "code")
@@ -24,12 +24,12 @@ def parts(text: str) -> tuple[str | None, str]:
     """System and code; the system is None where any will do, and empty where there must be none."""
     found = [unescaped(part) for part in split(text, "|")]
     if len(found) > 2:
-        raise WrongValue("it has more than one |; write system|code, and \\| for a | within either")
+        raise Unreadable("it has more than one |; write system|code, and \\| for a | within either")
     if len(found) == 1:
         return None, found[0]
     system, code = found
     if not system and not code:
-        raise WrongValue("it has neither system nor code; write code, system|code, |code or system|")
+        raise Unreadable("it has neither system nor code; write code, system|code, |code or system|")
     return system, code
 
 
@@ -75,7 +75,7 @@ def displayed(text: str, question: Question) -> Rows:
     """Codes whose text or display starts so."""
     folded = fold(unescaped(text))
     if not folded:
-        raise WrongValue("it is blank; write the start of a text")
+        raise Unreadable("it is blank; write the start of a text")
     return (Row(Token.TEXT, (Test("v", "starts", folded),)),)
 
 
@@ -83,7 +83,7 @@ def of_type(text: str, question: Question) -> Rows:
     """An identifier by the system and code of its type and by its value."""
     found = [unescaped(part) for part in split(text, "|")]
     if len(found) != 3 or not found[1] or not found[2]:
-        raise WrongValue("write system|code|value: the type of the identifier, then the identifier itself")
+        raise Unreadable("write system|code|value: the type of the identifier, then the identifier itself")
     return (Row(Token.OF_TYPE, (Test("v", "=", found[2]), Test("x", "=", joined(found[0], found[1])))),)
 
 
@@ -120,7 +120,7 @@ def hierarchical(text: str) -> tuple[str, str]:
     """System and code, both of which a hierarchy needs."""
     system, code = parts(text)
     if not system or not code:
-        raise WrongValue("write system|code: a code has its place in the hierarchy of a system")
+        raise Unreadable("write system|code: a code has its place in the hierarchy of a system")
     return system, code
 
 
@@ -135,7 +135,7 @@ def compared(text: str, question: Question, operator: Operator) -> Rows:
     """Codes that contain, start or end with a text."""
     system, code = parts(text)
     if not code:
-        raise WrongValue("write a part of a code")
+        raise Unreadable("write a part of a code")
     qualifier = () if system is None else (Test("x", "=", system),)
     spelt = {Token.CODE: code, Token.FOLDED: code.casefold()}
     return tuple(Row(facet, (Test("v", operator, spelt[facet]), *qualifier)) for facet in facets(system, question))

@@ -8,7 +8,7 @@ from functools import partial
 from fhir_server.resource.reference import parse_canonical
 from fhir_server.search.escape import unescaped
 from fhir_server.search.plan import Operator, Row, Test
-from fhir_server.search.question import Form, Question, Rows, WrongValue
+from fhir_server.search.question import Form, Question, Rows, Unreadable
 from fhir_server.search.row import Uri
 
 
@@ -49,7 +49,7 @@ def located(text: str) -> str:
     """A URL with a path; other uris lie neither above nor below each other."""
     url = unescaped(text)
     if "://" not in url:
-        raise WrongValue(f"{url[:64]!r} is not a URL: only URLs such as http://example.org/fhir lie below each other")
+        raise Unreadable(f"{url[:64]!r} is not a URL: only URLs such as http://example.org/fhir lie below each other")
     return url
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from fhir_server.search.question import UnansweredValue, WrongValue
+from fhir_server.search.question import UnansweredValue, Unreadable
 from fhir_server.search.row import Composite
 from fhir_server.search.value_types.composite import name_tests
 from fhir_server.search.values import composite_rows
@@ -63,7 +63,7 @@ def test_names_are_asked_for_by_what_is_known_of_them(pieces, tests):
 
 
 def test_a_value_has_as_many_parts_as_there_are_components(question):
-    with pytest.raises(WrongValue, match="1 of 2 components"):
+    with pytest.raises(Unreadable, match="1 of 2 components"):
         read("a", ("token", question()), ("token", question()))
 
 

@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from fhir_server.search.question import WrongValue
+from fhir_server.search.question import Unreadable
 from fhir_server.search.row import LONGEST_RANGE, Range
 from fhir_server.search.value_types.date import FORMS, OPERATORS, updated
 from tests.search.value_types.conftest import NOW, asked
@@ -95,7 +95,7 @@ def test_a_plus_sign_that_became_a_space_is_one_again(question):
      "20240101", "2024-01-01T10:00:00+7", "xx2024", "0000", "2024-01-01T10:00:00.1234567890123Z"],
 )  # fmt: skip
 def test_what_is_no_date_is_a_wrong_value(question, text):
-    with pytest.raises(WrongValue, match="is not a date"):
+    with pytest.raises(Unreadable, match="is not a date"):
         asked(FORMS, text, question())
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from fhir_server.search.question import WrongValue
+from fhir_server.search.question import Unreadable
 from fhir_server.search.row import Quantity
 from fhir_server.search.value_types.quantity import FORMS
 from tests.search.value_types.conftest import asked
@@ -57,5 +57,5 @@ def test_a_unit_that_ucum_does_not_know_is_asked_for_as_sent(question):
 
 @pytest.mark.parametrize("text", ["", "mg", "5|mg", "5|a|b|c", "|a|b", "x5|a|b"])
 def test_what_is_no_quantity_is_a_wrong_value(question, text):
-    with pytest.raises(WrongValue):
+    with pytest.raises(Unreadable):
         asked(FORMS, text, question())

@@ -1,6 +1,6 @@
 import pytest
 
-from fhir_server.search.question import WrongValue
+from fhir_server.search.question import Unreadable
 from fhir_server.search.row import Reference
 from fhir_server.search.value_types.reference import FORMS
 from tests.search.value_types.conftest import asked
@@ -71,5 +71,5 @@ def test_an_identifier_is_asked_for_as_a_token(question):
     ],
 )
 def test_contradictions_are_wrong(question, text, modifier, more):
-    with pytest.raises(WrongValue):
+    with pytest.raises(Unreadable):
         read(text, question("Reference", **more), modifier)

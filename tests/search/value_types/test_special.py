@@ -1,6 +1,6 @@
 import pytest
 
-from fhir_server.search.question import WrongValue
+from fhir_server.search.question import Unreadable
 from fhir_server.search.value_types.special import FORMS
 from tests.search.value_types.conftest import asked
 
@@ -29,5 +29,5 @@ def test_a_distance_is_in_km_unless_a_unit_is_given(question, text, metres):
 
 @pytest.mark.parametrize("text", ["", "21", "a|b", "91|0", "0|181", "1|2|-3|km", "1|2|3|kg", "1|2|3|4|5", "1|2|x"])
 def test_what_is_no_position_is_a_wrong_value(question, text):
-    with pytest.raises(WrongValue):
+    with pytest.raises(Unreadable):
         near(text, question)

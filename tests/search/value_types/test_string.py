@@ -1,7 +1,7 @@
 import pytest
 
 from fhir_server.search.plan import Row, Test
-from fhir_server.search.question import WrongValue
+from fhir_server.search.question import Unreadable
 from fhir_server.search.row import String
 from fhir_server.search.value_types.string import FORMS, OPERATORS
 from tests.search.value_types.conftest import asked
@@ -30,7 +30,7 @@ def test_a_text_may_be_asked_for_within(question):
 
 @pytest.mark.parametrize("modifier", ["", "exact", "contains"])
 def test_blanks_would_find_everything(question, modifier):
-    with pytest.raises(WrongValue, match="blank"):
+    with pytest.raises(Unreadable, match="blank"):
         asked(FORMS, "  ", question(), modifier)
 
 

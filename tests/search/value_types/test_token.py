@@ -1,7 +1,7 @@
 import pytest
 
 from fhir_server.search.plan import Row, Test
-from fhir_server.search.question import UnansweredValue, WrongValue
+from fhir_server.search.question import UnansweredValue, Unreadable
 from fhir_server.search.row import Token, joined
 from fhir_server.search.value_types.token import FORMS, OPERATORS
 from tests.search.value_types.conftest import asked
@@ -72,7 +72,7 @@ def test_a_boolean_may_be_asked_for_with_its_system(question):
 @pytest.mark.parametrize(("text", "modifier"), [("a|b|c", ""), ("|", ""), ("a|b", "of-type"), ("a||c", "of-type"),
                                                 ("a", "below"), ("s|", "above"), (" ", "text")])  # fmt: skip
 def test_values_of_another_form_are_wrong(question, text, modifier):
-    with pytest.raises(WrongValue):
+    with pytest.raises(Unreadable):
         read(text, question(), modifier)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from fhir_server.search.question import WrongValue
+from fhir_server.search.question import Unreadable
 from fhir_server.search.value_types.uri import FORMS
 from tests.search.value_types.conftest import asked
 
@@ -33,5 +33,5 @@ def test_above_goes_down_to_the_host(question):
 
 @pytest.mark.parametrize("modifier", ["above", "below"])
 def test_only_urls_lie_below_each_other(question, modifier):
-    with pytest.raises(WrongValue):
+    with pytest.raises(Unreadable):
         values("urn:oid:1.2", question(), modifier)
