@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import engine, extraction, startup, store
+from bench import engine, extraction, http, startup, store
 from bench.figure import Figure
 
 REPORT = Path("build/bench.json")
@@ -16,6 +16,7 @@ BENCHMARKS: dict[str, Callable[[Path], list[Figure]]] = {
     "startup": startup.measure,
     "engine": engine.measure,
     "extraction": extraction.measure,
+    "http": http.measure,
     "store": store.measure,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -243,6 +244,9 @@ def web_application(service: Service) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with service.running():
+            # What was made so far stays for ever: the collector need not look at it again and again.
+            gc.collect()
+            gc.freeze()
             yield
 
     async def health() -> dict[str, str]:

@@ -18,6 +18,9 @@ from fhir_server.rest.node import Node
 
 Json = dict[str, Any]
 
+ANY_BASE = "urn:nhipcau:base"
+"""Stands for the base URL, which a client may know by another name than the next one does."""
+
 CORE = "http://hl7.org/fhir/StructureDefinition/"
 OF_TYPES = (
     "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type",
@@ -27,14 +30,15 @@ OF_SYSTEM = ("transaction", "batch", "search-system", "history-system")
 
 async def capabilities(node: Node, exchange: Exchange) -> Reply:
     """Answer with the CapabilityStatement; it is made anew when the definitions grow."""
-    wanted = (node.definitions.generation, exchange.base)
+    generation = node.definitions.generation
     made = node.remembered.get("capabilities")
-    if made is None or made[0] != wanted:
-        made = node.remembered["capabilities"] = (wanted, orjson.dumps(statement(node, exchange.base)))
-    tag = etag(node.definitions.generation)
+    if made is None or made[0] != generation:
+        made = node.remembered["capabilities"] = (generation, orjson.dumps(statement(node, ANY_BASE)))
+    tag = etag(generation)
     if exchange.headers.get(b"if-none-match") == tag:
         return Reply(304, headers=[(b"etag", tag)])
-    return Reply(200, made[1], headers=[(b"etag", tag)])
+    body = made[1].replace(ANY_BASE.encode(), exchange.base.encode())
+    return Reply(200, body, headers=[(b"etag", tag)])
 
 
 def statement(node: Node, base: str) -> Json:

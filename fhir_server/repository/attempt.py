@@ -7,8 +7,10 @@ it where that no longer holds, and the next attempt reads again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+import orjson
 
 from fhir_server.definitions.registry import Definitions
 from fhir_server.errors import (
@@ -24,7 +26,7 @@ from fhir_server.errors import (
 from fhir_server.patch.apply import apply_patch
 from fhir_server.repository.history import Span
 from fhir_server.repository.intake import REFERRING, Intake, Prepared
-from fhir_server.repository.reference import Key, Spot, Targets, conditions_in, put_links, reference_texts
+from fhir_server.repository.reference import Key, Links, Targets, conditions_in, reference_texts
 from fhir_server.repository.sent import Sent
 from fhir_server.repository.write import ANY, Found, Pairs, Saved, Write, placed
 from fhir_server.resource.exact import dump_exact, parse_exact
@@ -237,36 +239,22 @@ class Attempt:
 
     # ---- links between entries
 
-    async def _links(self, ordered: Sequence[Step]) -> dict[str, str]:
-        """What becomes of fullUrls and of conditional references; also finds where they stand."""
-        links: dict[str, str] = {}
+    async def _links(self, ordered: Sequence[Step]) -> Links:
+        """What becomes of fullUrls and of conditional references."""
+        links = Links()
         for step in ordered:
             key = step.key or (step.keys[0] if step.keys else None)
             if step.write.full_url is not None and key is not None and step.write.method != "DELETE":
-                self._link(step.write.full_url, "/".join(key), links)
+                add_link(links, step.write.full_url, "/".join(key))
         for step in ordered:
+            sent = step.sent
+            if sent is None or step.key is None or b"?" not in sent.json():
+                continue
             with placed(step.write.place):
-                for text in self._conditions(step):
-                    if text not in links:
-                        links[text] = await self._referred(text)
+                for text in conditions_in(reference_texts(sent.json(), sent.body)):
+                    if text not in links.texts:
+                        links.add(text, await self._referred(text))
         return links
-
-    def _link(self, full_url: str, path: str, links: dict[str, str]) -> None:
-        links[full_url] = path
-        reference = parse_reference(full_url)
-        if reference.base is not None and reference.path is not None:
-            links.setdefault(reference.path, path)
-
-    def _conditions(self, step: Step) -> list[str]:
-        """The conditional references of a step; what is sent alone is looked through only where it may hold one."""
-        sent = step.sent
-        if sent is None or step.key is None:
-            return []
-        if sent.raw is not None:
-            if b"?" not in sent.raw or not conditions_in(reference_texts(sent.raw, sent.body)):
-                return []
-            sent = step.sent = Sent(sent.body, exact=parse_exact(sent.raw, self._means.rules.limits))
-        return conditions_in(spot.text for spot in sent.find_spots() if spot.key == "reference")
 
     async def _referred(self, text: str) -> str:
         """The resource that a conditional reference means (FHIR R4, 3.1.0.11.2.1 conditional references)."""
@@ -282,7 +270,7 @@ class Attempt:
 
     # ---- what is stored, and what must hold
 
-    def _change(self, step: Step, links: Mapping[str, str]) -> None:
+    def _change(self, step: Step, links: Links) -> None:
         step.first = len(self._changes)
         write = step.write
         if step.key is None:
@@ -293,12 +281,10 @@ class Attempt:
             return
         sent = step.sent
         assert sent is not None
-        if sent.spots:
-            put_links(sent.spots, links, sent.body, self._means.definitions)
-            if sent.exact is not None and sent.exact_spots:
-                put_links(sent.exact_spots, links, sent.exact, self._means.definitions)
-            if self._means.rules.integrity:
-                refuse_urns(sent.spots)
+        if links.texts:
+            sent = step.sent = self._linked(sent, links)
+        if write.place is not None and self._means.rules.integrity:
+            refuse_urns(reference_texts(sent.json(), sent.body))
         prepared = self._means.intake.prepare(sent, step.key[1])
         skips = write.method != "POST" and not self._means.rules.unchanged_makes_version
         self._add(step, changed(write.method, step, prepared, skips_equal=skips))
@@ -306,6 +292,13 @@ class Attempt:
             self._references[step.key] = prepared.references
             for target in prepared.references:
                 self._exists.setdefault(target, step)
+
+    def _linked(self, sent: Sent, links: Links) -> Sent:
+        raw = sent.json()
+        linked = links.put(raw, self._means.definitions)
+        if linked == raw:
+            return sent
+        return Sent(orjson.loads(linked), linked, members_counted=sent.members_counted)
 
     def _add(self, step: Step, change: Change) -> None:
         self._changes.append(change)
@@ -367,10 +360,18 @@ class Attempt:
         return Saved("unchanged", None)
 
 
-def refuse_urns(places: Sequence[Spot]) -> None:
+def add_link(links: Links, full_url: str, path: str) -> None:
+    """Let a fullUrl stand for its resource, and the end of one that is a URL of another server as well."""
+    links.add(full_url, path)
+    reference = parse_reference(full_url)
+    if reference.base is not None and reference.path is not None and reference.path not in links.texts:
+        links.add(reference.path, path)
+
+
+def refuse_urns(texts: Iterable[str]) -> None:
     """Raise Unprocessable for a reference to an entry that the Bundle does not have."""
-    for spot in places:
-        if spot.key == "reference" and (text := spot.holder["reference"]).startswith("urn:"):
+    for text in texts:
+        if text.startswith("urn:"):
             what = f"A reference leads to {text[:100]}, and no entry of the Bundle has that fullUrl."
             raise Unprocessable(Issue("error", "not-found", what))
 

@@ -57,7 +57,7 @@ class Intake:
         """Check a resource and make what is stored of it; raise Invalid or Unprocessable for one that is refused."""
         raw, body = sent.json(), sent.body
         self.check(sent, raw)
-        parts = content(raw, body if sent.exact is None else sent.exact, resource_id)
+        parts = content(raw, body, resource_id)
         references = self._targets.all_of(reference_texts(raw, body))
         return Prepared(parts, self.rows(body, references), references)
 

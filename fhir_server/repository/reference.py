@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.definitions.registry import Definitions
+from fhir_server.resource.exact import dump_exact, parse_exact
+from fhir_server.resource.parsing import Limits
 from fhir_server.resource.reference import parse_reference
 
 Key = tuple[str, str]
 """Type and id of a resource."""
 
-_REFERENCES = re.compile(rb'"reference"[ \t\r\n]*:[ \t\r\n]*"([^"\\]*)"').findall
+_REFERENCE = re.compile(rb'("reference"[ \t\r\n]*:[ \t\r\n]*")([^"\\]*)"')
+_NAME = b'"reference"'
+_URN = re.compile(rb"urn:(?:uuid|oid):[0-9A-Fa-f.\-]+").findall
 _ATTRIBUTE = re.compile(r'((?:href|src)\s*=\s*["\'])([^"\']*)')
+NO_LIMITS = Limits(depth=1000, keys=2**40, string=2**40)
 LINKABLE = frozenset({"uri", "url", "oid", "uuid"})
 """Types of the elements in which a transaction replaces links, beside references (FHIR R4, 3.1.0.11.2)."""
 
@@ -30,9 +35,15 @@ class Spot:
 
 def reference_texts(raw: bytes, body: dict[str, Any]) -> list[str]:
     """Return the text of every literal reference in a resource; `body` is what `raw` was read as."""
-    if b"\\" in raw:
-        return [spot.text for spot in spots(body) if spot.key == "reference"]
-    return [text.decode() for text in _REFERENCES(raw)]
+    found = _REFERENCE.findall(raw)
+    if is_plain(raw, len(found)):
+        return [text.decode() for _, text in found]
+    return [spot.text for spot in spots(body) if spot.key == "reference"]
+
+
+def is_plain(raw: bytes, references: int) -> bool:
+    """Whether so many references, found in the text of a resource, are all that it has: none has an escape in it."""
+    return raw.count(_NAME) == references and b"\\u" not in raw
 
 
 def spots(body: Any) -> Iterator[Spot]:
@@ -74,6 +85,53 @@ class Targets:
 def conditions_in(texts: Iterable[str]) -> list[str]:
     """The references that are searches, such as `Patient?identifier=a`."""
     return [text for text in texts if "?" in text and parse_reference(text).kind == "conditional"]
+
+
+class Links:
+    """What becomes of the fullUrls of a Bundle and of conditional references."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        self._encoded: dict[bytes, bytes] = {}
+        self._has_urls = False
+
+    def add(self, text: str, path: str) -> None:
+        """Let a text stand for a resource of this server."""
+        self.texts[text] = path
+        self._encoded[text.encode()] = path.encode()
+        self._has_urls = self._has_urls or "://" in text
+
+    def put(self, raw: bytes, definitions: Definitions) -> bytes:
+        """Return a resource with every link where it belongs, and all else as it was."""
+        count, urns = 0, 0
+
+        def link(found: re.Match[bytes]) -> bytes:
+            nonlocal count, urns
+            count += 1
+            text = found[2]
+            urns += text.startswith(b"urn:")
+            path = self._encoded.get(text)
+            if path is None:
+                path = replaced(text.decode(), self.texts).encode()
+            return b'%b%b"' % (found[1], path)
+
+        linked = _REFERENCE.sub(link, raw)
+        if is_plain(raw, count) and not self._stand_elsewhere(raw, urns):
+            return linked
+        body = parse_exact(raw, NO_LIMITS)
+        put_links(spots(body), self.texts, body, definitions)
+        return dump_exact(body)
+
+    def _stand_elsewhere(self, raw: bytes, urns: int) -> bool:
+        """Whether some link may stand outside a reference: in a uri, or in the narrative."""
+        if raw.count(b"urn:") != urns and any(text in self._encoded for text in other_urns(raw)):
+            return True
+        return self._has_urls and (b"href" in raw or b"src" in raw)
+
+
+def other_urns(raw: bytes) -> list[bytes]:
+    """Return the urns in a resource that are in no reference."""
+    return _URN(_REFERENCE.sub(b"", raw))
 
 
 def put_links(places: Iterable[Spot], links: Mapping[str, str], body: dict[str, Any], definitions: Definitions) -> None:

@@ -11,7 +11,6 @@ import orjson
 from fhir_server.definitions.registry import Definitions
 from fhir_server.errors import Invalid
 from fhir_server.formats import is_xml
-from fhir_server.repository.reference import Spot, spots
 from fhir_server.resource.exact import dump_exact, may_lose, parse_exact
 from fhir_server.resource.parsing import Limits, parse, repeated_members
 from fhir_server.xml_format import read_xml
@@ -31,16 +30,6 @@ class Sent:
     raw: bytes | None = None
     exact: dict[str, Any] | None = None
     members_counted: bool = False
-    spots: tuple[Spot, ...] | None = None
-    exact_spots: tuple[Spot, ...] = ()
-
-    def find_spots(self) -> tuple[Spot, ...]:
-        """The places that may hold links, as they were when they were first looked for."""
-        if self.spots is None:
-            self.spots = tuple(spots(self.body))
-            if self.exact is not None and self.exact is not self.body:
-                self.exact_spots = tuple(spots(self.exact))
-        return self.spots
 
     @property
     def type(self) -> str:
@@ -50,9 +39,9 @@ class Sent:
 
     def json(self) -> bytes:
         """The JSON to store."""
-        if self.raw is not None:
-            return self.raw
-        return dump_exact(self.body if self.exact is None else self.exact)
+        if self.raw is None:
+            self.raw = dump_exact(self.body if self.exact is None else self.exact)
+        return self.raw
 
 
 def read_sent(raw: bytes, definitions: Definitions, limits: Limits) -> Sent:

@@ -30,6 +30,8 @@ _UNLIMITED_SUFFIX = "Base64Binary"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
 _ALL_BUT_OPENINGS = bytes(set(range(256)) - set(b"{["))
+_ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"{[]}"))
+_ALIKE = bytes.maketrans(b"[]", b"{}")
 _SHORTEST_MEMBER = len(b'"":1,')
 _REPEATED_AT_MOST = 20
 
@@ -121,6 +123,8 @@ def _refuse_excess(raw: bytes, body: Any, limits: Limits) -> None:
         limits.keys * _SHORTEST_MEMBER, limits.string
     ):
         return
+    if _is_within(raw, limits):
+        return
     keys = 0
     for depth, containers in enumerate(_levels(body), 1):
         if depth > limits.depth:
@@ -130,6 +134,21 @@ def _refuse_excess(raw: bytes, body: Any, limits: Limits) -> None:
             _refuse_long_strings(body, containers, limits.string)
     if keys > limits.keys:
         raise TooLarge(Issue("error", "too-long", f"The body has {keys} members; at most {limits.keys} are read."))
+
+
+def _is_within(raw: bytes, limits: Limits) -> bool:
+    """Whether JSON passes no limit, told from its text, which is much quicker than a walk over its objects."""
+    pieces = raw.replace(b"\\\\", b"..").replace(b'\\"', b"..").split(b'"')
+    if len(raw) > limits.string and max(map(len, pieces[1::2]), default=0) > limits.string:
+        return False
+    outside = b"".join(pieces[::2])
+    if outside.count(b":") > limits.keys:
+        return False
+    # Openings and closings of both kinds are made alike; each round takes away the pairs with nothing between them.
+    brackets = outside.translate(_ALIKE, _ALL_BUT_BRACKETS)
+    for _ in range(limits.depth):
+        brackets = brackets.replace(b"{}", b"")
+    return not brackets
 
 
 def _levels(body: Any) -> Iterator[list[dict[str, Any] | list[Any]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any
@@ -28,6 +29,7 @@ Observe = Callable[[Route | None, int, float, str], None]
 
 PREFIX = "/fhir"
 REQUEST_ID = b"x-request-id"
+IS_HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}").fullmatch
 LONGEST_REQUEST_ID = 64
 
 log = logging.getLogger(__name__)
@@ -133,6 +135,8 @@ class FhirService:
             headers = joined(listed)
         exchange = Exchange(scope["method"], (), headers=headers, query=scope["query_string"].decode("latin-1"))
         host = headers.get(b"host", b"localhost").decode("latin-1")
+        if IS_HOST(host) is None:
+            host = "localhost"
         exchange.base = self._settings.base_url or f"{scope['scheme']}://{host}{PREFIX}"
         sent = headers.get(REQUEST_ID)
         exchange.request_id = self._request_ids() if sent is None else self._request_id(sent)
