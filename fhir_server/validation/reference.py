@@ -64,11 +64,22 @@ def contained_target(reference: str, value: Json, root: Json, targets: frozenset
     """Report a `#id` that names no contained resource (ref-1), or one of a type that the element does not allow."""
     if reference == "#":
         return
-    contained = root.get("contained")
-    resources = contained if contained.__class__ is list else ()
-    found = next((r for r in resources if r.__class__ is dict and r.get("id") == reference[1:]), None)
+    found = contained_by_id(root, run).get(reference[1:])
     if found is None:
         text = f"{shown(reference)} names a contained resource that is not there (ref-1)."
         run.error(value, "reference", "invariant", text)
     elif targets is not None and str(named := found.get("resourceType")) not in targets:
         run.error(value, "reference", "structure", wrong_target(reference, str(named), targets))
+
+
+def contained_by_id(root: Json, run: Run) -> dict[str, Json]:
+    """The contained resources of a resource by their ids, looked through once in a run; of two the first."""
+    key = ("contained by id", id(root))
+    found: dict[str, Json] | None = run.memo.get(key)
+    if found is None:
+        contained = root.get("contained")
+        found = run.memo[key] = {}
+        for resource in contained if contained.__class__ is list else ():
+            if resource.__class__ is dict and resource.get("id").__class__ is str:
+                found.setdefault(resource["id"], resource)
+    return found
