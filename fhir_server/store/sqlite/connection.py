@@ -42,7 +42,7 @@ CREATE TABLE sought(p INTEGER, v, x, r INTEGER, y, n, PRIMARY KEY(p, v, x, r, y,
 CREATE TABLE held(r INTEGER, p INTEGER, v, x, y, n, PRIMARY KEY(r, p, v, x, y, n)) WITHOUT ROWID;
 CREATE TABLE name(number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE parameter(number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, type TEXT NOT NULL);
-CREATE TABLE used(number INTEGER PRIMARY KEY);
+CREATE TABLE used(number INTEGER PRIMARY KEY, longest NOT NULL);
 CREATE TABLE kept(type INTEGER PRIMARY KEY, resources INTEGER NOT NULL);
 CREATE TABLE merging(
   one INTEGER PRIMARY KEY CHECK(one = 1),
@@ -56,8 +56,8 @@ CREATE VIRTUAL TABLE prose USING fts5(narrative, content, content='', tokenize='
 """
 `version` holds every version, `vid` being its place; `rows` are its index rows as JSON, `earlier` the vid before (or
 0). `resource` holds the current vid of each. `sought` and `held` hold the index rows of all resources as they were at
-commit place `merged`, sorted by value and by resource; what came later is in the tail of each process. `kept` counts.
-`prose` holds the words of versions up to the place `told`.
+commit place `merged`, sorted by value and by resource; what came later is in the tail of each process. `kept` counts;
+`used` has the longest of all ranges of a number. `prose` holds the words of versions up to the place `told`.
 """
 
 SCHEMA = 1

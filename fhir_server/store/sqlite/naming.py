@@ -15,6 +15,10 @@ COLUMNS = {"v": 1, "x": 2, "n": 4}
 """Where a column stands in a row."""
 
 
+RANGE_TYPES = frozenset({"date", "number"})
+NOTE = "INSERT INTO used VALUES(?,?) ON CONFLICT DO UPDATE SET longest=max(longest, excluded.longest)"
+
+
 class Names:
     """The numbers of names as one connection sees them. New ones are made in a write transaction."""
 
@@ -78,6 +82,7 @@ class Parameters:
         self._seen = 0
         self.numbers: dict[str, int] = {}
         self.columns: dict[int, int] = {}
+        self.ranges: set[int] = set()
 
     def catch_up(self) -> None:
         """Learn what other processes have numbered."""
@@ -89,6 +94,8 @@ class Parameters:
             self._seen = count
 
     def _learn(self, number: int, kind: str) -> None:
+        if kind in RANGE_TYPES:
+            self.ranges.add(number)
         for facet in range(FACETS):
             column = NAMES.get((kind, facet))
             if column:
@@ -114,6 +121,7 @@ class Parameters:
         self._seen = 0
         self.numbers.clear()
         self.columns.clear()
+        self.ranges.clear()
 
     def stored(self, row: Row, names: Names) -> list[Value]:
         """A row as it is stored, its names made numbers; in a write transaction."""
@@ -125,27 +133,35 @@ class Parameters:
 
 
 class Used:
-    """The numbers that any row ever had: a search on another finds nothing without a look."""
+    """The numbers that any row ever had, each with its longest range.
 
-    def __init__(self, connection: Connection) -> None:
+    A search on another number finds nothing without a look.
+    """
+
+    def __init__(self, connection: Connection, parameters: Parameters) -> None:
         self._connection = connection
-        self._numbers: set[int] = set()
+        self._parameters = parameters
+        self._longest: dict[int, float] = {}
         self._fresh: list[int] = []
 
     def __contains__(self, number: int) -> bool:
-        if number in self._numbers:
-            return True
-        if value(self._connection, "SELECT 1 FROM used WHERE number=?", (number,)):
-            self._numbers.add(number)
-            return True
-        return False
+        return number in self._longest or self.longest(number) is not None
 
-    def note(self, numbers: Iterable[int]) -> None:
-        """Remember the numbers of rows that are written; in a write transaction."""
-        for number in numbers:
-            if number not in self._numbers:
-                self._connection.execute("INSERT OR IGNORE INTO used VALUES(?)", (number,))
-                self._numbers.add(number)
+    def longest(self, number: int) -> float | None:
+        """The length of the longest range among rows of a number; None if there never was a row."""
+        found: float | None = value(self._connection, "SELECT longest FROM used WHERE number=?", (number,))
+        if found is not None:
+            self._longest[number] = found
+        return found
+
+    def note(self, rows: Iterable[Row]) -> None:
+        """Remember the numbers of rows that are written, and the lengths of ranges; in a write transaction."""
+        for row in rows:
+            number = row[0]
+            length = row[2] - row[1] if number in self._parameters.ranges else 0  # type: ignore[operator] # of numbers
+            if length > self._longest.get(number, -1):
+                self._connection.execute(NOTE, (number, length))
+                self._longest[number] = length
                 self._fresh.append(number)
 
     def kept(self) -> None:
@@ -154,5 +170,6 @@ class Used:
 
     def lost(self) -> None:
         """The transaction that noted numbers was rolled back."""
-        self._numbers.difference_update(self._fresh)
+        for number in self._fresh:
+            self._longest.pop(number, None)
         self._fresh.clear()

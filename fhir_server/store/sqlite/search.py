@@ -71,7 +71,7 @@ class Search:
         self.names = Names(connection)
         self.parameters = Parameters(connection)
         self.tail = Tail(connection)
-        self.conditions = Conditions(connection, self.names, self.parameters, Used(connection))
+        self.conditions = Conditions(connection, self.names, self.parameters, Used(connection, self.parameters))
         self.joins = Joins(connection)
         self._estimates = Memo(ESTIMATES)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fhir_server.search.plan import And, Chain, Ids, Near, Or, Predicate, Referrer, Row, Test, Text
@@ -11,6 +11,9 @@ from fhir_server.store.sqlite.connection import Value, value
 from fhir_server.store.sqlite.tail import Segment
 
 MOST_BRANCHES = 64
+LONGEST_OF_USE = 2**40
+"""Ranges with an open end are longer than any (this is 35 years of milliseconds), and say nothing of their start."""
+
 RANGES = frozenset({"=", "<", "<=", ">", ">=", "starts", "in"})
 """The operators for which an index has a range."""
 
@@ -186,8 +189,21 @@ class Sources:
             return Union(())
         branches = self._branches(row)
         if branches is None:
-            return Rows(row.number, row.tests)
+            return Rows(row.number, (*row.tests, *self._implied(row)))
         return branches[0] if len(branches) == 1 else Union(tuple(branches))
+
+    def _implied(self, row: Row) -> Iterator[Test]:
+        """What the end of a range says of its start: it lies before, and no further than the longest range is long."""
+        if row.number not in self._conditions.parameters.ranges:
+            return
+        longest = self._conditions.used.longest(row.number) or 0
+        for test in row.tests:
+            if test.column != "x" or isinstance(test.value, str | tuple):
+                continue
+            if test.operator in ("<", "<=", "="):
+                yield Test("v", "<=", test.value)
+            if test.operator in (">", ">=", "=") and longest <= LONGEST_OF_USE:
+                yield Test("v", ">=", test.value - longest)
 
     def _branches(self, row: Row) -> list[Rows] | None:
         """The row with its v taken one by one, each with every x that stands with it; None where v is not given."""

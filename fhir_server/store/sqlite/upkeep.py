@@ -13,6 +13,9 @@ from fhir_server.store.sqlite.connection import SCHEMA, rows, value
 ROWS_LOOKED_AT = 1000
 """Of each index, when statistics are made: enough to know its shape, and the same time for any size."""
 
+LARGE = 2_000_000_000
+"""Bytes beyond which a file is looked through only when that is asked for: it would take minutes."""
+
 
 class Damaged(Exception):
     """The file cannot be read as a database, or not as one of this server."""
@@ -22,12 +25,14 @@ class Damaged(Exception):
 class Examination:
     """What was found in a file: its schema and that of this release, counts, sizes in bytes, the last commit.
 
-    `at` is the moment of the last commit in milliseconds, 0 in an empty file.
+    `looked_through` says whether every page was looked at. `at` is the moment of the last commit in milliseconds, 0 in
+    an empty file.
     """
 
     schema: int
     known_schema: int
     faults: tuple[str, ...]
+    looked_through: bool
     resources: int
     versions: int
     size: int
@@ -44,7 +49,7 @@ class Examination:
 def examine(path: Path, *, thoroughly: bool = False) -> Examination:
     """Return what is found in a file, which is not changed; raise Damaged for one that cannot be read.
 
-    `thoroughly` compares every index with its table, which takes long in a large file.
+    Every page is looked at, unless the file is large. `thoroughly` compares every index with its table, whatever the size.
     """
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
@@ -57,17 +62,20 @@ def examine(path: Path, *, thoroughly: bool = False) -> Examination:
 
 
 def _examined(connection: apsw.Connection, path: Path, *, thoroughly: bool) -> Examination:
+    size = path.stat().st_size
+    looked_through = thoroughly or size < LARGE
     check = "integrity_check" if thoroughly else "quick_check"
-    found = [str(row[0]) for row in rows(connection, f"PRAGMA {check}")]
+    found = [str(row[0]) for row in rows(connection, f"PRAGMA {check}")] if looked_through else ["ok"]
     last = value(connection, "SELECT max(vid) FROM version") or 0
     log = path.with_name(f"{path.name}-wal")
     return Examination(
         schema=value(connection, "PRAGMA user_version"),
         known_schema=SCHEMA,
+        looked_through=looked_through,
         faults=() if found == ["ok"] else tuple(found),
         resources=value(connection, "SELECT count(*) FROM resource WHERE deleted=0"),
         versions=value(connection, "SELECT count(*) FROM version"),
-        size=path.stat().st_size,
+        size=size,
         log_size=log.stat().st_size if log.exists() else 0,
         t=last // PLACES,
         at=value(connection, "SELECT at FROM version WHERE vid=?", (last,)) or 0,

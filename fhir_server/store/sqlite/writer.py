@@ -69,7 +69,7 @@ class Writer:
         self.connection = connection
         self.names = Names(connection)
         self.parameters = Parameters(connection)
-        self._used = Used(connection)
+        self._used = Used(connection, self.parameters)
         self._clock = clock
         self._find = find
         self._pending = Pending()
@@ -231,5 +231,5 @@ class Writer:
         return Outcome("deleted" if deleted else "updated" if lived else "created", version)
 
     def _kept(self, rows: Sequence[Row]) -> bytes:
-        self._used.note([row[0] for row in rows])
+        self._used.note(rows)
         return orjson.dumps([self.parameters.stored(row, self.names) for row in rows])
