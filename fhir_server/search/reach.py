@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fhir_server.definitions.registry import Definitions
 from fhir_server.search.leaf import Context, Leaf, lineage
 from fhir_server.search.param_types.string import FAMILY
+from fhir_server.search.param_types.token import included_systems
 from fhir_server.search.parameters import Component, Parameter
 from fhir_server.search.path import Path, paths
 from fhir_server.search.reading import WRITERS, readable_type
@@ -18,12 +19,14 @@ Kinds = frozenset[str] | None
 class Reach:
     """The FHIR types that a parameter reads, None where its expression is more than paths.
 
-    `single` is true where a resource has at most one value. `components` are the type of parameter that each component
-    of a composite is read as, and what it reads.
+    `single` is true where a resource has at most one value, `folded` where codes are likely to be of systems that do
+    not tell case apart. `components` are the type of parameter that each component of a composite is read as, and
+    what it reads.
     """
 
     kinds: Kinds = None
     single: bool = False
+    folded: bool = False
     components: tuple[tuple[str, Kinds], ...] = ()
 
 
@@ -37,7 +40,8 @@ def reach(parameter: Parameter, context: Context) -> Reach:
         return Reach(components=tuple(component_reach(c, parameter, bases, context) for c in parameter.components))
     if found is None:
         return Reach()
-    return Reach(kinds_of(parameter.type, found, context.definitions), is_single(found))
+    folded = parameter.type == "token" and any(is_folded(path, context) for path in found)
+    return Reach(kinds_of(parameter.type, found, context.definitions), is_single(found), folded)
 
 
 def component_reach(
@@ -64,6 +68,18 @@ def kinds_of(kind: str, found: tuple[Path, ...] | list[Path], definitions: Defin
         if path.steps and path.steps[-1].member.element.path == FAMILY:
             names.add(FAMILY)
     return frozenset(names)
+
+
+def is_folded(path: Path, context: Context) -> bool:
+    """Whether codes at the end of a path ignore case, as far as their binding tells."""
+    if path.type in ("string", "markdown"):
+        return True
+    if path.type not in ("CodeableConcept", "Coding", "code") or not path.steps:
+        return False
+    binding = path.steps[-1].member.element.binding
+    is_told = binding is not None and (binding.strength == "required" or path.type != "code")
+    systems = included_systems(context.definitions, binding.value_set.partition("|")[0]) if binding and is_told else ()
+    return not systems or any(context.ignores_case(system) for system in systems)
 
 
 def is_single(found: tuple[Path, ...]) -> bool:

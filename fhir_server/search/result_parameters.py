@@ -133,10 +133,11 @@ def sort_key(results: Results, key: str) -> Sort:
 
 def sort_facet(planner: Planner, parameter: Parameter) -> int:
     """The facet whose values have an order that people expect."""
-    kinds = planner.reach(parameter).kinds
+    reach = planner.reach(parameter)
+    kinds = reach.kinds
     match parameter.type:
         case "token":
-            return Token.CODE if kinds is None or kinds.isdisjoint(TEXTS) else Token.FOLDED
+            return Token.FOLDED if reach.folded else Token.CODE
         case "quantity":
             return Quantity.SENT if kinds == MONEY else Quantity.CANONICAL
         case "reference":
@@ -151,7 +152,6 @@ def sort_facet(planner: Planner, parameter: Parameter) -> int:
 
 
 MONEY = frozenset({"Money"})
-TEXTS = {"CodeableConcept", "Coding", "string", "markdown"}
 
 # ---- includes
 

@@ -75,6 +75,9 @@ def test_keys_of_the_order_are_taken_in_turn():
     ("key", "facet"),
     [
         ("Observation.code", Token.FOLDED),
+        ("Condition.clinical-status", Token.CODE),
+        ("Patient.language", Token.FOLDED),
+        ("Library.version", Token.FOLDED),
         ("Patient.identifier", Token.CODE),
         ("Patient.gender", Token.CODE),
         ("Observation.value-quantity", Quantity.CANONICAL),
