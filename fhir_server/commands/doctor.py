@@ -236,7 +236,8 @@ def _of_database(found: Examination) -> Iterator[Finding]:
         yield Finding("warning", text, "Look for a program that keeps the database open; stop it and the server once.")
     if found.is_whole:
         counts = f"{found.resources:,} resources, {found.versions:,} versions, {found.t:,} commits"
-        yield Finding("good", f"whole, schema {found.schema}: {counts}")
+        looked = "whole" if found.looked_through else "not looked through for its size (--thorough does)"
+        yield Finding("good", f"{looked}, schema {found.schema}: {counts}")
 
 
 def _of_clock(found: Examination) -> Iterator[Finding]:

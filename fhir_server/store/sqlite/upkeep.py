@@ -49,7 +49,7 @@ class Examination:
 def examine(path: Path, *, thoroughly: bool = False) -> Examination:
     """Return what is found in a file, which is not changed; raise Damaged for one that cannot be read.
 
-    Every page is looked at, unless the file is large. `thoroughly` compares every index with its table, whatever the size.
+    Every page is looked at, unless the file is large. `thoroughly` compares every index with its table, in any file.
     """
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
