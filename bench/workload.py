@@ -77,18 +77,6 @@ def nine(number: int, ids: Json) -> Sequence[Json]:
     provider = to("Organization", ids.get("Organization", "-"))
     encounter = to("Encounter", ids.get("Encounter", "-"))
     practitioner = to("Practitioner", ids.get("Practitioner", "-"))
-    insurance = [{"sequence": 1, "focal": True, "coverage": {"display": "Thẻ BHYT"}}]
-    claimed = {
-        "status": "active",
-        "type": concept(f"{CLASSES}/claim-type", "professional"),
-        "use": "claim",
-        "patient": subject,
-        "created": "2026-11-20",
-        "provider": provider,
-    }
-    service = concept(f"{CLASSES}/ex-USCLS", "1101")
-    price = {"value": 200300, "currency": "VND"}
-    item = [{"sequence": 1, "productOrService": service, "unitPrice": price}]
     return (
         patient(number),
         {"resourceType": "Location", "status": "active", "name": f"Phòng khám {number}", "mode": "instance"},
@@ -120,19 +108,33 @@ def nine(number: int, ids: Json) -> Sequence[Json]:
             "authoredOn": "2026-11-20",
             "requester": practitioner,
         },
-        {
-            "resourceType": "Claim",
-            **claimed,
-            "priority": concept(f"{CLASSES}/processpriority", "normal"),
-            "insurance": insurance,
-            "item": item,
-        },
+        *claims(subject, provider),
+    )
+
+
+def claims(subject: Json, provider: Json) -> Sequence[Json]:
+    """A Claim and the ExplanationOfBenefit that answers it."""
+    shared = {
+        "status": "active",
+        "type": concept(f"{CLASSES}/claim-type", "professional"),
+        "use": "claim",
+        "patient": subject,
+        "created": "2026-11-20",
+        "provider": provider,
+    }
+    covered = {"focal": True, "coverage": {"display": "Thẻ BHYT"}}
+    service = concept(f"{CLASSES}/ex-USCLS", "1101")
+    item = [{"sequence": 1, "productOrService": service, "unitPrice": {"value": 200300, "currency": "VND"}}]
+    priority = concept(f"{CLASSES}/processpriority", "normal")
+    insurance = [{"sequence": 1, **covered}]
+    return (
+        {"resourceType": "Claim", **shared, "priority": priority, "insurance": insurance, "item": item},
         {
             "resourceType": "ExplanationOfBenefit",
-            **claimed,
+            **shared,
             "insurer": provider,
             "outcome": "complete",
-            "insurance": [{key: value for key, value in each.items() if key != "sequence"} for each in insurance],
+            "insurance": [covered],
             "item": item,
         },
     )

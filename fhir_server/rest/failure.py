@@ -12,6 +12,7 @@ from fhir_server.errors import (
     Forbidden,
     Gone,
     Invalid,
+    InvalidValue,
     MultipleMatches,
     NotFound,
     PreconditionFailed,
@@ -64,6 +65,7 @@ class TooSlow(FhirError):
 STATUS: dict[type[FhirError], HTTPStatus] = {
     FhirError: HTTPStatus.INTERNAL_SERVER_ERROR,
     Invalid: HTTPStatus.BAD_REQUEST,
+    InvalidValue: HTTPStatus.BAD_REQUEST,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UrlTooLong: HTTPStatus.REQUEST_URI_TOO_LONG,
     HeadersTooLong: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
