@@ -49,15 +49,17 @@ CREATE TABLE merging(
   merged INTEGER NOT NULL,
   closed INTEGER NOT NULL,
   progress BLOB,
-  told INTEGER NOT NULL);
-INSERT INTO merging VALUES(1, 0, 0, NULL, 0);
+  told INTEGER NOT NULL,
+  numbered INTEGER NOT NULL);
+INSERT INTO merging VALUES(1, 0, 0, NULL, 0, 0);
 CREATE VIRTUAL TABLE prose USING fts5(narrative, content, content='', tokenize='unicode61');
 """
 """
 `version` holds every version, `vid` being its place; `rows` are its index rows as JSON, `earlier` the vid before (or
 0). `resource` holds the current vid of each. `sought` and `held` hold the index rows of all resources as they were at
 commit place `merged`, sorted by value and by resource; what came later is in the tail of each process. `kept` counts;
-`used` has the longest of all ranges of a number. `prose` holds the words of versions up to the place `told`.
+`used` has the longest of all ranges of a number,
+`numbered` counts parameters. `prose` holds the words of versions up to the place `told`.
 """
 
 SCHEMA = 1

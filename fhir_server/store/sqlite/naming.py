@@ -86,7 +86,7 @@ class Parameters:
 
     def catch_up(self) -> None:
         """Learn what other processes have numbered."""
-        count = value(self._connection, "SELECT count(*) FROM parameter")
+        count = value(self._connection, "SELECT numbered FROM merging")
         if count != self._seen:
             for number, key, kind in rows(self._connection, "SELECT number, key, type FROM parameter"):
                 self.numbers[key] = number
@@ -112,8 +112,10 @@ class Parameters:
             while number in taken:
                 number += FACETS
             taken.add(number)
+            self.numbers[parameter.key] = number
             statement = "INSERT INTO parameter(number, key, type) VALUES(?,?,?)"
             self._connection.execute(statement, (number, parameter.key, parameter.type))
+            self._connection.execute("UPDATE merging SET numbered=numbered+1")
         self.catch_up()
 
     def lost(self) -> None:
