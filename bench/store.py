@@ -173,6 +173,10 @@ def starting(key: str, text: str) -> Row:
     return Row(P[key], (Test("v", "starts", text),))
 
 
+NEWEST = (Sort(numbers={"Observation": P["Observation.date"]}, descending=True),)
+CATEGORY = exactly("Observation.category", "vital-signs", TERMS + "observation-category")
+
+
 def searches(made: Generator) -> dict[str, Callable[[], Plan]]:
     """The forms of search that are measured, each with values at random."""
     chance = random.Random(7)
@@ -189,8 +193,6 @@ def searches(made: Generator) -> dict[str, Callable[[], Plan]]:
     def of_patient(kind: str) -> Row:
         return exactly(f"{kind}.patient", patient(), "Patient")
 
-    newest = (Sort(numbers={"Observation": P["Observation.date"]}, descending=True),)
-    category = ("vital-signs", TERMS + "observation-category")
     return {
         "id": lambda: Plan({"Patient": Ids((patient(),))}),
         "name": lambda: Plan({"Patient": starting("Patient.name", chance.choice(FAMILIES))}),
@@ -199,18 +201,14 @@ def searches(made: Generator) -> dict[str, Callable[[], Plan]]:
         "reference": lambda: Plan({"Observation": of_patient("Observation")}),
         "code": lambda: Plan({"Observation": code()}),
         "code-without-system": lambda: Plan({"Observation": Row(P["Observation.code"], (Test("v", "=", "7-1"),))}),
-        "category": lambda: Plan({"Observation": exactly("Observation.category", *category)}),
+        "category": lambda: Plan({"Observation": CATEGORY}),
         "category-date": lambda: Plan(
-            {
-                "Observation": And(
-                    (exactly("Observation.category", *category), Row(P["Observation.date"], (Test("x", ">", day()),)))
-                )
-            }
+            {"Observation": And((CATEGORY, Row(P["Observation.date"], (Test("x", ">", day()),))))}
         ),
         "date-ge": lambda: Plan({"Observation": Row(P["Observation.date"], (Test("x", ">", day()),))}),
-        "patient-newest": lambda: Plan({"Observation": of_patient("Observation")}, newest),
-        "code-newest": lambda: Plan({"Observation": code()}, newest),
-        "category-newest": lambda: Plan({"Observation": exactly("Observation.category", *category)}, newest),
+        "patient-newest": lambda: Plan({"Observation": of_patient("Observation")}, NEWEST),
+        "code-newest": lambda: Plan({"Observation": code()}, NEWEST),
+        "category-newest": lambda: Plan({"Observation": CATEGORY}, NEWEST),
         "quantity": lambda: Plan({"Observation": Row(P["Observation.value-quantity"] + 1, (Test("v", ">", 0.15),))}),
         "composite": lambda: Plan(
             {
