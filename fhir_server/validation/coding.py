@@ -12,7 +12,8 @@ from fhir_server.validation.run import Fault, Json, Run
 
 URI_SYSTEM = "urn:ietf:rfc:3986"
 ENGLISH = "en"
-ROOM_FOR_JUDGEMENTS = 16384
+ROOM_FOR_JUDGEMENTS = 32768
+LONGEST_REMEMBERED = 400
 
 # Judged by a table or by their form only, which is no proof against a code.
 NAMED_SYSTEMS = frozenset(JUDGES) - {URI_SYSTEM}
@@ -70,20 +71,35 @@ class Question:
 
 
 class Codings:
-    """Judges codings and remembers what it found; the memory of a value set is emptied when full."""
+    """Judges codings and remembers what it found; all is forgotten when the room for it is full."""
 
     def __init__(self, definitions: Definitions, terminology: Terminology) -> None:
         self._definitions = definitions
         self._terminology = terminology
         self._generation = definitions.generation
         self._memories: dict[Question, Memory] = {}
+        self._remembered = 0
 
     def refresh(self) -> None:
         """Forget what was found by definitions that have changed since."""
         if self._generation != self._definitions.generation:
             self._generation = self._definitions.generation
-            for memory in self._memories.values():
-                memory.clear()
+            self.forget()
+
+    def forget(self) -> None:
+        """Empty the memories."""
+        self._remembered = 0
+        for memory in self._memories.values():
+            memory.clear()
+
+    def makes_room(self, key: Key) -> bool:
+        """True when there is room to remember a coding; what is too long is not worth it."""
+        if sum(len(part) for part in key if part is not None) > LONGEST_REMEMBERED:
+            return False
+        if self._remembered >= ROOM_FOR_JUDGEMENTS:
+            self.forget()
+        self._remembered += 1
+        return True
 
     def memory(self, question: Question) -> Memory:
         """What is remembered of codings by a value set."""
@@ -196,9 +212,9 @@ class Memory(dict[Key, Judgement]):
     def __missing__(self, key: Key) -> Judgement:
         if any(part.__class__ is not str and part is not None for part in key):
             return UNJUDGED
-        if len(self) >= ROOM_FOR_JUDGEMENTS:
-            self.clear()
-        found = self[key] = self._codings.judge(key, self._question)
+        found = self._codings.judge(key, self._question)
+        if self._codings.makes_room(key):
+            self[key] = found
         return found
 
 

@@ -73,7 +73,8 @@ class StructureChecks:
         for member in kind.members.values():
             table[member.key] = self._member(kind, member)
             if member.type in FORMATS:
-                table[f"_{member.key}"] = sibling_check(member, self._sibling(kind, member), self._bindings.absent(member))
+                sibling, absent = self._sibling(kind, member), self._bindings.absent(member)
+                table[f"_{member.key}"] = sibling_check(member, sibling, absent)
 
     def _sibling(self, kind: Type, member: Member) -> Check:
         """The check of the id and extensions of a primitive, compiled when the first one is met."""

@@ -18,6 +18,7 @@ ABSOLUTE = re.compile(r"[a-z][a-z0-9_\[\]]*:[^ ]+", re.ASCII).fullmatch
 OID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+", re.ASCII).fullmatch
 OID_PREFIX = "urn:oid:"
 UUID_PREFIX = "urn:uuid:"
+DEFINITION = "url of a definition"
 SHORTEST_OID = 4
 SHORT_ROOT = "1.3"
 PUBLICATION_STATUS = "http://hl7.org/fhir/ValueSet/publication-status"
@@ -55,21 +56,21 @@ class Uris:
 
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
-        self._sound: list[set[str]] = []
+        self._sound: dict[tuple[str, frozenset[str] | None], set[str]] = {}
         self._generation = definitions.generation
 
     def refresh(self) -> None:
         """Forget what was found by definitions that have changed since."""
         if self._generation != self._definitions.generation:
             self._generation = self._definitions.generation
-            for memo in self._sound:
+            for memo in self._sound.values():
                 memo.clear()
 
     def check(self, kind: str, member: Member, one: Check) -> Check:
-        """The check of a member; values found right are remembered."""
-        sound: set[str] = set()
-        self._sound.append(sound)
-        problem = self._problem(kind, member)
+        """The check of a member; values found right are remembered for all members of which the same is asked."""
+        asked, targets = self._asked(kind, member), target_types(self._definitions, member)
+        sound = self._sound.setdefault((asked, targets), set())
+        problem = self._problem(asked, targets)
         key, is_canonical = member.key, member.type == "canonical"
         plain = is_plain(member)
 
@@ -92,21 +93,21 @@ class Uris:
 
         return check
 
-    def _problem(self, kind: str, member: Member) -> Callable[[str], str | None]:
-        if member.type == "canonical":
-            return self._canonical_problem(member)
-        if member.key == "url" and self._is_canonical_resource(kind):
-            return definition_problem
-        return lambda value: uri_problem(value, member.type)
+    def _asked(self, kind: str, member: Member) -> str:
+        """The type of a member, or what is asked of the url by which a definition calls itself."""
+        return DEFINITION if member.key == "url" and self._is_canonical_resource(kind) else member.type
+
+    def _problem(self, asked: str, targets: frozenset[str] | None) -> Callable[[str], str | None]:
+        if asked == "canonical":
+            return self._canonical_problem(targets)
+        return definition_problem if asked == DEFINITION else partial(uri_problem, kind=asked)
 
     def _is_canonical_resource(self, kind: str) -> bool:
         status = self._definitions.type(kind).members.get("status") if "." not in kind else None
         binding = status.element.binding if status is not None else None
         return binding is not None and binding.value_set.startswith(PUBLICATION_STATUS)
 
-    def _canonical_problem(self, member: Member) -> Callable[[str], str | None]:
-        targets = target_types(self._definitions, member)
-
+    def _canonical_problem(self, targets: frozenset[str] | None) -> Callable[[str], str | None]:
         def problem(value: str) -> str | None:
             text = uri_problem(value, "canonical")
             if text is not None or targets is None:
