@@ -32,6 +32,7 @@ from fhir_server.commands.terminal import (
     print_line,
     stop,
 )
+from fhir_server.connection import connection_class
 from fhir_server.definitions.registry import Definitions, r4
 from fhir_server.demo.story import demo_facts, load_story
 from fhir_server.errors import FhirError, Invalid, Issue, TooLarge
@@ -251,13 +252,12 @@ def run(listener: socket.socket, service: Callable[[], Service], workers: int = 
     configure()
     config = uvicorn.Config(
         service(),
-        http="httptools",
+        http=connection_class(settings()),
         lifespan="on",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=settings().connections,
         timeout_graceful_shutdown=SECONDS_TO_FINISH,
     )
     uvicorn.Server(config).run([listener])

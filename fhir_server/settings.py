@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     batch_entries: int = Field(default=1_000, gt=0)
     url_bytes: int = Field(default=8_192, gt=0)
     header_bytes: int = Field(default=32_768, gt=0)
+    head_seconds: float = Field(default=20.0, gt=0)
     body_seconds: float = Field(default=60.0, gt=0)
     gzip_bytes: int = Field(default=2_000, gt=0)
     page_entries: int = Field(default=20, gt=0)

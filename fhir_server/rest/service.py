@@ -151,7 +151,7 @@ class FhirService:
         limit = self._settings.url_bytes
         if len(scope["path"]) + len(exchange.query) > limit:
             raise UrlTooLong(f"The URL is longer than {limit:,} bytes. Search by POST [type]/_search instead.")
-        if sum(map(len, exchange.headers.values())) > self._settings.header_bytes:
+        if sum(map(len, (*exchange.headers, *exchange.headers.values()))) > self._settings.header_bytes:
             raise HeadersTooLong(f"The headers are longer than {self._settings.header_bytes:,} bytes.")
 
     def _path(self, scope: Scope) -> tuple[str, ...]:
