@@ -212,6 +212,9 @@ class Store(Protocol):
 
     *Parameters.* Numbers are given out once, for all processes and for ever. Other rows for a version that is current
     change what is found now, and nothing else.
+
+    *Notes.* A note is a short text under a name, the same for all processes and durable when `keep` returns. Of many
+    who change the same text of a note at once, one succeeds.
     """
 
     async def commit(self, request: Request) -> Committed:
@@ -246,6 +249,14 @@ class Store(Protocol):
 
     async def index(self, entries: Iterable[Indexed]) -> int:
         """Give versions that are still current other index rows; return how many were."""
+        ...
+
+    async def note(self, name: str) -> str | None:
+        """The text kept under a name; None when there is none."""
+        ...
+
+    async def keep(self, name: str, text: str | None, former: str | None) -> bool:
+        """Keep a text under a name (None: nothing) if `former` is what stands there now; False when it is not."""
         ...
 
     async def backup(self, target: Path) -> int:

@@ -425,6 +425,27 @@ def test_versions_can_be_given_other_rows_later(store, run):
     assert run(store.history(Scope(), 100))[-1].t == 8
 
 
+def test_a_note_is_changed_by_who_saw_it_last(opened, run):
+    first, second = opened(), opened()
+    assert run(first.note("lease")) is None
+    assert run(first.keep("lease", "first", None)) is True
+    assert run(second.keep("lease", "second", None)) is False
+    assert run(second.note("lease")) == "first"
+    assert run(second.keep("lease", "second", "first")) is True
+    assert run(first.keep("lease", None, "first")) is False
+    assert run(first.keep("lease", None, "second")) is True
+    assert (run(first.note("lease")), run(second.note("lease"))) == (None, None)
+
+
+def test_of_many_who_change_a_note_at_once_one_succeeds(opened, run):
+    stores = [opened(), opened()]
+
+    async def all_at_once():
+        return await asyncio.gather(*(stores[n % 2].keep("lease", str(n), None) for n in range(20)))
+
+    assert run(all_at_once()).count(True) == 1
+
+
 def test_a_backup_is_a_store_of_its_own(store, run, tmp_path):
     run(put(store, change("Patient", "a", (NAME, "an", ""))))
     assert run(store.backup(tmp_path / "copy.db")) == 1

@@ -16,7 +16,8 @@ PAGES_BETWEEN_CHECKPOINTS = 4000
 CACHE_MEBIBYTES = 32
 BUSY_MILLISECONDS = 10_000
 
-TABLES = """
+NOTES = "CREATE TABLE note(name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID"
+TABLES = f"""
 CREATE TABLE version(
   vid INTEGER PRIMARY KEY,
   rid INTEGER NOT NULL,
@@ -52,6 +53,7 @@ CREATE TABLE merging(
   told INTEGER NOT NULL,
   numbered INTEGER NOT NULL);
 INSERT INTO merging VALUES(1, 0, 0, NULL, 0, 0);
+{NOTES};
 CREATE VIRTUAL TABLE prose USING fts5(narrative, content, content='', tokenize='unicode61');
 """
 """
@@ -59,11 +61,22 @@ CREATE VIRTUAL TABLE prose USING fts5(narrative, content, content='', tokenize='
 0). `resource` holds the current vid of each. `sought` and `held` hold the index rows of all resources as they were at
 commit place `merged`, sorted by value and by resource; what came later is in the tail of each process. `kept` counts;
 `used` has the longest of all ranges of a number,
-`numbered` counts parameters. `prose` holds the words of versions up to the place `told`.
+`numbered` counts parameters. `prose` holds the words of versions up to the place `told`. `note` holds the notes
+of the node.
 """
 
-SCHEMA = 1
-STEPS: dict[int, Callable[[Connection], None]] = {}
+SCHEMA = 2
+
+
+def script(connection: Connection, text: str) -> None:
+    """Execute every statement of a text."""
+    for _ in connection.execute(text):
+        pass
+
+
+STEPS: dict[int, Callable[[Connection], None]] = {
+    1: lambda connection: script(connection, NOTES),
+}
 """What brings a file from the schema of that number to the next."""
 
 
@@ -114,12 +127,6 @@ class transaction:  # noqa: N801 -- it is used as a word of the language: with t
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.connection.execute("COMMIT" if kind is None else "ROLLBACK")
-
-
-def script(connection: Connection, text: str) -> None:
-    """Execute every statement of a text."""
-    for _ in connection.execute(text):
-        pass
 
 
 def rows(connection: Connection, statement: str, values: Sequence[Value] = ()) -> list[Any]:

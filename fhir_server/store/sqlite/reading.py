@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fhir_server.store.protocol import PLACES, Scope, Snapshot, Version
-from fhir_server.store.sqlite.connection import Connection, row, rows
+from fhir_server.store.sqlite.connection import Connection, row, rows, value
 from fhir_server.store.sqlite.moment import place_at
 from fhir_server.store.sqlite.naming import Names
 from fhir_server.store.sqlite.writer import METHODS
@@ -75,6 +75,11 @@ class Reading:
         parts = [self._stretch(kind, limit, after, before, newest_first=newest_first) for kind in kinds]
         merged = sorted((v for part in parts for v in part), key=lambda v: v.place, reverse=newest_first)
         return merged[:limit]
+
+    def note(self, name: str) -> str | None:
+        """The text kept under a name."""
+        found: str | None = value(self._connection, "SELECT text FROM note WHERE name=?", (name,))
+        return found
 
     def snapshot(self, at: int | None) -> Snapshot:
         """The last commit, or the last one at or before a moment."""

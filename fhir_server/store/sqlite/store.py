@@ -98,6 +98,14 @@ class SqliteStore:
                 found += done
         return found
 
+    async def note(self, name: str) -> str | None:
+        """The text kept under a name; None when there is none."""
+        return self._reader.reading.note(name)
+
+    async def keep(self, name: str, text: str | None, former: str | None) -> bool:
+        """Keep a text under a name (None: nothing) if `former` is what stands there now; False when it is not."""
+        return await self._group.submit(lambda: self._writer.keep(name, text, former))
+
     async def backup(self, target: Path) -> int:
         """Copy the store into a new file while it is used; return the last commit in the copy."""
 

@@ -131,6 +131,16 @@ class Writer:
         before, after = ({tuple(r[2:]) for r in spread(0, 0, kept)} for kept in (old, new))
         return before, after
 
+    def keep(self, name: str, text: str | None, former: str | None) -> bool:
+        """Change a note, if it is as the caller last saw it."""
+        if value(self.connection, "SELECT text FROM note WHERE name=?", (name,)) != former:
+            return False
+        if text is None:
+            self.connection.execute("DELETE FROM note WHERE name=?", (name,))
+        else:
+            self.connection.execute("INSERT OR REPLACE INTO note VALUES(?,?)", (name, text))
+        return True
+
     @property
     def changes(self) -> int:
         """How many resources this transaction has changed."""

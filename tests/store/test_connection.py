@@ -1,0 +1,41 @@
+"""Files of older releases, and of newer ones."""
+
+import asyncio
+
+import apsw
+import pytest
+
+from fhir_server.store.sqlite.connection import SCHEMA, UnknownSchema
+from fhir_server.store.sqlite.store import SqliteStore
+
+
+async def opened_and_closed(path):
+    store = SqliteStore(path)
+    assert await store.keep("name", "text", None)
+    await store.close()
+
+
+def changed(path, *statements):
+    with apsw.Connection(str(path)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+
+
+def test_a_file_without_notes_is_given_a_place_for_them(tmp_path):
+    path = tmp_path / "store.db"
+
+    async def made():
+        await SqliteStore(path).close()
+
+    asyncio.run(made())
+    changed(path, "DROP TABLE note", "PRAGMA user_version=1")
+    asyncio.run(opened_and_closed(path))
+
+
+def test_a_file_of_a_newer_release_is_refused(tmp_path):
+    path = tmp_path / "store.db"
+    asyncio.run(opened_and_closed(path))
+    changed(path, f"PRAGMA user_version={SCHEMA + 1}")
+    with pytest.raises(UnknownSchema, match="newer release"):
+        SqliteStore(path)
