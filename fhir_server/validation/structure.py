@@ -153,8 +153,8 @@ def object_check(
     `may_be_bare` is for what needs no members of its own: a resource, and the id and extensions beside a primitive.
     Should an invariant fail to be evaluated, each is looked at alone; a fault that is found twice is told once.
     """
-    find = table.get
-    members, choices = needs.members, needs.choices
+    find, members = table.get, needs.members
+    rules = (*(choice_needed(name, choice, keys) for choice, keys in needs.choices), *rules)
 
     def check(value: Any, holder: Json, run: Run) -> int:
         if value.__class__ is not dict:
@@ -171,21 +171,33 @@ def object_check(
         for key, sibling in members:
             if key not in value and sibling not in value:
                 run.error(value, None, "required", f"{name}.{key} is required (minimum 1) and missing.")
-        for choice, keys in choices:
-            if value.keys().isdisjoint(keys):
-                run.error(value, None, "required", f"{name}.{choice}[x] is required (minimum 1) and missing.")
         try:
             for holds, constraint in invariants:
                 if not holds(value, run):
                     run.report(broken(constraint, value, None))
         except UNDECIDABLE:
-            for holds, constraint in invariants:
-                rule_of(constraint, holds)(value, run)
+            each_alone(invariants, value, run)
         for rule in rules:
             rule(value, run)
         return count
 
     return check
+
+
+def choice_needed(name: str, choice: str, keys: frozenset[str]) -> Rule:
+    """The rule that one type of a choice must be there."""
+
+    def rule(value: Json, run: Run) -> None:
+        if value.keys().isdisjoint(keys):
+            run.error(value, None, "required", f"{name}.{choice}[x] is required (minimum 1) and missing.")
+
+    return rule
+
+
+def each_alone(invariants: Sequence[Invariant], value: Json, run: Run) -> None:
+    """Evaluate each invariant by itself, since one of them could not be."""
+    for holds, constraint in invariants:
+        rule_of(constraint, holds)(value, run)
 
 
 def not_an_object(name: str, value: Any, holder: Json, run: Run) -> int:
