@@ -43,6 +43,7 @@ from fhir_server.package import load_package
 from fhir_server.resource.exact import dump_exact
 from fhir_server.rest.node import Node
 from fhir_server.settings import settings
+from fhir_server.store.sqlite.connection import UnknownSchema
 from fhir_server.validation.validator import Validator
 from fhir_server.workers import supervise
 
@@ -171,6 +172,9 @@ def main() -> None:
     except FhirError as failure:
         for issue in failure.issues:
             print_line(issue_line("nhipcau", issue), to_errors=True)
+        sys.exit(2)
+    except UnknownSchema as failure:
+        print_line(Text(f"nhipcau: {failure}"), to_errors=True)
         sys.exit(2)
     except ValidationError as failure:
         for fault in failure.errors():

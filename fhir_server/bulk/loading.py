@@ -30,10 +30,10 @@ from fhir_server.rest.exchange import Exchange
 from fhir_server.rest.node import Node
 from fhir_server.rest.router import IS_ID
 
-AT_ONCE = 250
+AT_ONCE = 1000
 """How many items are written together: more makes fewer commits and a longer step back after an interruption."""
 
-BYTES_AT_ONCE = 4_000_000
+BYTES_AT_ONCE = 8_000_000
 
 CARRIERS = frozenset({"collection", "searchset"})
 ACTING = frozenset({"transaction", "batch"})

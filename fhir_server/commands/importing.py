@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ from fhir_server.store.sqlite.upkeep import analyze
 JOURNAL = "import.journal"
 DEFERRED = "import.deferred"
 REPORT = "import-rejected.ndjson"
+COLLECTOR = (20_000, 50, 100)
 FILES = "NDJSON, JSON or XML, also as .gz; .tgz archives of JSON and XML files."
 
 
@@ -75,6 +77,10 @@ def load(
 
 async def _loaded(service: Service, sources: Sequence[Source], folder: Path, told: Path, *, again: bool) -> Tally:
     async with service.running() as node:
+        # Definitions are never garbage: the collector would look through them again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*COLLECTOR)
         with Journal(folder / JOURNAL) as journal, _bar() as bar:
             if again:
                 journal.forget()

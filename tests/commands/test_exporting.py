@@ -1,4 +1,5 @@
 import asyncio
+import sqlite3
 
 import orjson
 import pytest
@@ -90,3 +91,12 @@ def test_what_cannot_be_exported_is_said(nhipcau, filled, tmp_path):
     assert "There is no data" in nhipcau("export", tmp_path / "a", "--data", tmp_path / "none")[2]
     ndjson(tmp_path / "other.ndjson", patient("x"))
     assert "not of an export" in nhipcau("export", tmp_path, "--data", filled)[2]
+
+
+def test_a_database_of_a_newer_release_is_refused(nhipcau, filled, tmp_path):
+    connection = sqlite3.connect(filled / DATABASE)
+    connection.execute("PRAGMA user_version=999")
+    connection.close()
+    status, _, told = nhipcau("export", tmp_path / "a", "--data", filled)
+    assert status == 2
+    assert "use a newer release" in told
