@@ -47,6 +47,7 @@ from fhir_server.rest.web import failed, refused_by_framework
 from fhir_server.search.index import Indexer
 from fhir_server.search.limits import Limits as SearchLimits
 from fhir_server.search.param_types.date import span_in
+from fhir_server.search.parameters import Parameters
 from fhir_server.search.query import Searcher
 from fhir_server.settings import Settings
 from fhir_server.store.protocol import Numbered, Store
@@ -205,11 +206,11 @@ async def composed(
 
 async def parameter_numbers(store: Store, definitions: Definitions) -> dict[str, int]:
     """Return the numbers of all search parameters, as the store keeps them for ever."""
-    registry = Indexer(definitions, numbers=await store.number(())).parameters
+    registry = Parameters(definitions, await store.number(()))
     wanted = [
-        Numbered(f"{kind}.{code}", parameter.number, parameter.type)
+        Numbered(f"{kind}.{code}", number, parameter_type)
         for kind in sorted(definitions.resource_types)
-        for code, parameter in registry.of(kind).items()
+        for code, number, parameter_type in registry.numbers_of(kind)
     ]
     return dict(await store.number([Numbered(REFERRING_KEY, REFERRING, "reference"), *wanted]))
 

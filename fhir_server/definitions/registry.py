@@ -302,6 +302,24 @@ class Definitions:
                 found[head["kind"]].add(head["type"])
         return {kind: frozenset(names) for kind, names in found.items()}
 
+    def _inherits(self, resource_type: str, base: str) -> bool:
+        """The same for a resource type and what R4 derives it from, without reading all elements of the core."""
+        known = self._core_bases.get(resource_type)
+        if known is None:
+            return self.is_subtype(resource_type, base)
+        return base in ("Resource", known, resource_type)
+
+    @cached_property
+    def _core_bases(self) -> Mapping[str, str]:
+        if self._tables is None:
+            return self._below._core_bases if self._below else {}  # noqa: SLF001 -- another of this class
+        heads = (orjson.loads(records[0]) for records in self._tables.structures.values())
+        return {
+            head["type"]: head["baseDefinition"].rpartition("/")[2]
+            for head in heads
+            if head["kind"] == "resource" and head.get("derivation") != "constraint" and head.get("baseDefinition")
+        }
+
     def is_subtype(self, name: str, of: str) -> bool:
         """True when the type is `of` or specialises it, at any distance."""
         while name != of:
@@ -319,7 +337,7 @@ class Definitions:
         if resource_type not in self._parameters:
             found: dict[str, SearchParameter] = {}
             for base in ("Resource", "DomainResource", resource_type):
-                if self.is_subtype(resource_type, base):
+                if self._inherits(resource_type, base):
                     found.update(self._parameters_by_base.get(base, {}))
             self._parameters[resource_type] = found
         return self._parameters[resource_type]

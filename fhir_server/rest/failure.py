@@ -81,7 +81,7 @@ STATUS: dict[type[FhirError], HTTPStatus] = {
     NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     UnknownMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     TooSlow: HTTPStatus.REQUEST_TIMEOUT,
-    Unsupported: HTTPStatus.NOT_IMPLEMENTED,
+    Unsupported: HTTPStatus.BAD_REQUEST,
     Throttled: HTTPStatus.TOO_MANY_REQUESTS,
     TooCostly: HTTPStatus.UNPROCESSABLE_ENTITY,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fhir_server.definitions.registry import Definitions
@@ -82,10 +82,17 @@ class Parameters:
             self._found[resource_type] = self._parameters(resource_type)
         return self._found[resource_type]
 
+    def numbers_of(self, resource_type: str) -> Iterator[tuple[str, int, str]]:
+        """The code, the number and the type of each parameter of a resource type, without a look at its expression."""
+        for definition in self._core_first(resource_type):
+            yield definition.code, self._number(resource_type, definition.code), definition.type
+
+    def _core_first(self, resource_type: str) -> list[SearchParameter]:
+        definitions = self.definitions.search_parameters(resource_type).values()
+        return sorted(definitions, key=lambda d: (not d.url.startswith(CORE), d.code))
+
     def _parameters(self, resource_type: str) -> Mapping[str, Parameter]:
-        definitions = self.definitions.search_parameters(resource_type)
-        core_first = sorted(definitions.values(), key=lambda d: (not d.url.startswith(CORE), d.code))
-        return {d.code: self._parameter(resource_type, d) for d in core_first}
+        return {d.code: self._parameter(resource_type, d) for d in self._core_first(resource_type)}
 
     def _number(self, resource_type: str, code: str) -> int:
         key = f"{resource_type}.{code}"
