@@ -38,9 +38,13 @@ class SqliteStore:
     def __init__(self, path: Path, clock: Clock = time.time, most_waiting: int = MOST_WAITING) -> None:
         self._path = path
         turn = Turn(path.with_name(f"{path.name}.turn"))
-        with turn:
-            connection = connect(path)
-            establish(connection)
+        try:
+            with turn:
+                connection = connect(path)
+                establish(connection)
+        except BaseException:
+            turn.close()
+            raise
         self._reader = Reader(path, SECONDS_IN_THE_LOOP)
         self._writer = Writer(connection, clock, self._reader.find)
         self._merge = Merge(connection, self._reader.search.tail, self._reader.connection, most_waiting)
