@@ -73,9 +73,9 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Answer what is asked."""
         self._head = None
-        self._asked += 1
         self._wait_no_more()
         super().on_headers_complete()
+        self._asked += 1
 
     def on_response_complete(self) -> None:
         """Be idle, unless more is asked already."""
@@ -114,12 +114,15 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, status: HTTPStatus, code: str, text: str) -> None:
         self._refused = True
         self._wait_no_more()
-        if self.is_idle:
-            self.transport.write(refusal(status, code, text))
-            self.transport.write_eof()
-            self._timer = self.loop.call_later(SECONDS_TO_READ, self.transport.close)
-        else:
-            self.transport.close()
+        if not self.is_idle:
+            if self._asked > 1 or self.cycle.response_started:
+                self.transport.close()
+                return
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.write(refusal(status, code, text))
+        self.transport.write_eof()
+        self._timer = self.loop.call_later(SECONDS_TO_READ, self.transport.close)
 
 
 def connection_class(settings: Settings) -> type[Connection]:
