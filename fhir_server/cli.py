@@ -137,11 +137,12 @@ def serve(
 ) -> None:
     """Run the server until it is stopped."""
     refuse_strangers(host, auth)
+    database = database_of(store)
     listener = listening(host, port)
     chosen = settings() if validation is None else settings().model_copy(update={"validation": validation})
     base = base_of(host, listener)
     print_line(Text(f"FHIR R4: {base}/fhir\nOnly programs on this machine can reach it: nobody is asked who they are."))
-    origin = Origin(made(data), bases=(f"{base}/fhir",), database=database_of(store))
+    origin = Origin(made(data), bases=(f"{base}/fhir",), database=database)
     run(listener, lambda: application(definitions_with(package), chosen, origin), workers)
 
 

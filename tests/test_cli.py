@@ -149,6 +149,41 @@ def test_the_demo_says_what_to_open_and_stops_when_told(tmp_path):
         assert base.removesuffix("/fhir") in process.stdout.read()
 
 
+@pytest.mark.server
+def test_the_demo_tells_a_story_that_can_be_told_again(tmp_path):
+    command = [str(Path(sys.executable).with_name("nhipcau")), "demo", "--data", str(tmp_path), "--port", "0"]
+    for _ in range(2):
+        (tmp_path / "demo.json").unlink(missing_ok=True)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                facts = wait_for(tmp_path / "demo.json")
+                with urlopen(facts["baseUrl"].removesuffix("/fhir") + "/health", timeout=30):
+                    pass
+                for path in facts["story"].values():  # type: ignore[attr-defined]
+                    with urlopen(f"{facts['baseUrl']}/{path}", timeout=30) as answer:
+                        assert json.load(answer)["meta"]["versionId"] == "1"
+            finally:
+                process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--host", "0.0.0.0"], "127.0.0.1"),
+        (["--host", "::"], "127.0.0.1"),
+        (["--auth", "on"], "no authentication"),
+        (["--store", "mongodb://localhost"], "sqlite:///"),
+        (["--workers", "0"], "workers"),
+        (["--validation", "some"], "validation"),
+    ],
+)
+def test_what_a_server_cannot_be_is_told(nhipcau, tmp_path, options, says):
+    status, _, err = nhipcau("serve", "--port", "0", "--data", tmp_path, *options)
+    assert status == 2
+    assert says in err
+
+
 def test_a_port_in_use_is_told(nhipcau, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         status, _, err = nhipcau("demo", "--data", tmp_path, "--port", taken.getsockname()[1])
