@@ -162,6 +162,7 @@ async def composed(
     bases = tuple(filter(None, (settings.base_url, *origin.bases)))
     zone = ZoneInfo(settings.time_zone)
     indexer = Indexer(definitions, zone=zone, bases=bases, numbers=await parameter_numbers(store, definitions))
+    stored.parameters = indexer.parameters
     knowledge = Knowledge(definitions, LocalTerminology(definitions))
     full = Validator(definitions, knowledge.terminology, depth="full")
     targets = Targets(definitions.resource_types, bases)
@@ -208,9 +209,9 @@ async def parameter_numbers(store: Store, definitions: Definitions) -> dict[str,
     """Return the numbers of all search parameters, as the store keeps them for ever."""
     registry = Parameters(definitions, await store.number(()))
     wanted = [
-        Numbered(f"{kind}.{code}", number, parameter_type)
+        Numbered(key, number, parameter_type)
         for kind in sorted(definitions.resource_types)
-        for code, number, parameter_type in registry.numbers_of(kind)
+        for key, number, parameter_type in registry.numbers_of(kind)
     ]
     return dict(await store.number([Numbered(REFERRING_KEY, REFERRING, "reference"), *wanted]))
 

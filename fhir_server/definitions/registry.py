@@ -225,6 +225,17 @@ class Definitions:
         """The search parameter of a canonical."""
         return self._search.find(canonical)
 
+    def added_search_parameters(self) -> Iterator[SearchParameter]:
+        """The search parameters that are not of the compiled core."""
+        if self._tables is not None:
+            return
+        for url in self._search.own_urls():
+            found = self._search.find(url)
+            if found is not None:
+                yield found
+        if self._below is not None:
+            yield from (each for each in self._below.added_search_parameters() if not self._search.has_own(each.url))
+
     def compiled_expansion(self, canonical: str) -> Mapping[str, tuple[str, ...]] | None:
         """The codes of each system in a value set that a required binding of the core names.
 

@@ -71,6 +71,10 @@ class Shelf(Generic[Record]):
         """True when a record of the canonical was added here, not below."""
         return url in self._added
 
+    def own_urls(self) -> Iterator[str]:
+        """The canonicals that were added here, without versions."""
+        yield from self._added
+
     def find(self, canonical: str) -> Record | None:
         """The record of `url` or `url|version`, where `1.2` also means the latest of 1.2.x; None when there is none."""
         url, _, version = canonical.partition("#")[0].partition("|")

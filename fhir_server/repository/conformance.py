@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from fhir_server.definitions.registry import Definitions
+from fhir_server.definitions.search_parameter import search_parameter_from
 from fhir_server.errors import FhirError
+from fhir_server.repository.intake import SEARCHING
 from fhir_server.resource.parsing import Limits, parse
+from fhir_server.search.definition import faults, is_of_core
+from fhir_server.search.parameters import Parameters
 from fhir_server.search.plan import EVERYTHING, Plan
-from fhir_server.store.protocol import PLACES, Scope, Store, Version
+from fhir_server.store.protocol import PLACES, Numbered, Scope, Store, Version
 
-KINDS: tuple[str, ...] = ("StructureDefinition", "CodeSystem", "ValueSet", "ConceptMap")
+KINDS: tuple[str, ...] = ("StructureDefinition", "CodeSystem", "ValueSet", "ConceptMap", SEARCHING)
 NO_LIMITS = Limits(depth=1000, keys=2**40, string=2**40)
 PAGE = 200
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -26,8 +31,11 @@ Identity = tuple[str, str, str | None]
 class StoredDefinitions:
     """Keeps `definitions` as the store has them, whichever process wrote; `definitions` are changed by nobody else.
 
-    Where two stored resources have the same url and version, the one written last counts.
+    Where two stored resources have the same url and version, the one written last counts. `parameters` is the registry
+    that is given the numbers of new search parameters before anyone can use them.
     """
+
+    parameters: Parameters | None = None
 
     def __init__(self, store: Store, definitions: Definitions, kinds: Sequence[str] = KINDS) -> None:
         self._store = store
@@ -46,7 +54,7 @@ class StoredDefinitions:
             while True:
                 page = await self._store.run(Plan({kind: EVERYTHING}), PAGE, cursor, snapshot.t if not cursor else None)
                 for version in sorted(page.matches, key=lambda each: each.place):
-                    self._take(version)
+                    await self._take(version)
                 cursor = page.following
                 if cursor is None:
                     break
@@ -62,7 +70,7 @@ class StoredDefinitions:
             while True:
                 versions = await self._store.history(Scope(types=self._kinds), PAGE, after=self._place)
                 for version in versions:
-                    self._take(version)
+                    await self._take(version)
                     self._place = version.place
                 if len(versions) < PAGE:
                     break
@@ -77,16 +85,35 @@ class StoredDefinitions:
             except Exception:
                 log.exception("stored definitions could not be read; they are tried again")
 
-    def _take(self, version: Version) -> None:
+    async def _take(self, version: Version) -> None:
         key = version.type, version.id
+        body = await self._usable(version)
+        # From here on nobody else has a turn, so that a definition is not away while it is renewed.
         former = self._known.pop(key, None)
         if former is not None and former not in self._known.values():
             self._definitions.remove(*former)
-        if version.body is None:
-            return
         try:
-            body = parse(version.body, NO_LIMITS)
-            if self._definitions.add(body):
+            if body is not None and self._definitions.add(body):
                 self._known[key] = version.type, body["url"], body.get("version")
         except (FhirError, KeyError, TypeError, AttributeError, ValueError) as fault:
             log.warning("%s/%s cannot be used as a definition: %s", *key, type(fault).__name__)
+
+    async def _usable(self, version: Version) -> dict[str, Any] | None:
+        if version.body is None:
+            return None
+        body = parse(version.body, NO_LIMITS)
+        if version.type != SEARCHING:
+            return body
+        try:
+            found = faults(body, self._definitions)
+            if is_of_core(body["url"]) or found:
+                for issue in found:
+                    log.warning("SearchParameter/%s cannot be used: %s", version.id, issue.text)
+                return None
+            if self.parameters is not None:
+                wanted = self.parameters.numbers_for(search_parameter_from(body))
+                self.parameters.adopt(await self._store.number([Numbered(*each) for each in wanted]))
+        except (KeyError, TypeError, AttributeError, ValueError) as fault:
+            log.warning("SearchParameter/%s cannot be used: %s", version.id, type(fault).__name__)
+            return None
+        return body

@@ -11,6 +11,7 @@ from fhir_server.errors import FhirError, Invalid, Issue, Unprocessable
 from fhir_server.repository.reference import Key, Targets, reference_texts
 from fhir_server.repository.sent import Sent
 from fhir_server.resource.parsing import repeated_members
+from fhir_server.search.definition import faults
 from fhir_server.search.index import Indexer
 from fhir_server.search.row import Row
 from fhir_server.store.content import content
@@ -20,6 +21,7 @@ from fhir_server.validation.validator import Validator
 REFERRING = 8
 """The number of the rows that every resource has for what it refers to here: of all types the same."""
 
+SEARCHING = "SearchParameter"
 REFERRING_KEY = "Resource._reference"
 KEPT_BY_STORE = ("_id", "_lastUpdated")
 """Search parameters whose values the store knows anyway."""
@@ -57,6 +59,8 @@ class Intake:
         """Check a resource and make what is stored of it; raise Invalid or Unprocessable for one that is refused."""
         raw, body = sent.json(), sent.body
         self.check(sent, raw)
+        if sent.type == SEARCHING and (issues := faults(body, self._definitions)):
+            raise Invalid(*issues)
         parts = content(raw, body, resource_id)
         references = self._targets.all_of(reference_texts(raw, body))
         return Prepared(parts, self.rows(body, references), references)

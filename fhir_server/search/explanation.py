@@ -45,7 +45,7 @@ class Explanation:
     """Says plans as JSON."""
 
     def __init__(self, parameters: Parameters) -> None:
-        self._names = {number: key for key, number in parameters.numbers.items()}
+        self._names = {number: key.partition(":")[0] for key, number in parameters.numbers.items()}
         self._parameters = parameters
 
     def of(self, plan: Plan) -> dict[str, Any]:

@@ -68,10 +68,15 @@ class Parameters:
         self._found: dict[str, Mapping[str, Parameter]] = {}
         self._blocks = {name: block for block, name in enumerate(sorted(definitions.resource_types), 1)}
         self._places: dict[str, int] = {}
-        for key, number in self.numbers.items():
+        self.adopt(self.numbers)
+        self._generation = definitions.generation
+
+    def adopt(self, numbers: Mapping[str, int]) -> None:
+        """Take over the numbers that a store has given out; those of parameters in use must be the same."""
+        self.numbers.update(numbers)
+        for key, number in numbers.items():
             name, place = key.partition(".")[0], number // FACETS % MOST_CODES
             self._places[name] = max(self._places.get(name, 0), place + 1)
-        self._generation = definitions.generation
 
     def of(self, resource_type: str) -> Mapping[str, Parameter]:
         """The parameters of a resource type by code."""
@@ -83,9 +88,14 @@ class Parameters:
         return self._found[resource_type]
 
     def numbers_of(self, resource_type: str) -> Iterator[tuple[str, int, str]]:
-        """The code, the number and the type of each parameter of a resource type, without a look at its expression."""
+        """The key, the number and the type of each parameter of a resource type, without a look at its expression."""
         for definition in self._core_first(resource_type):
-            yield definition.code, self._number(resource_type, definition.code), definition.type
+            yield number_key(resource_type, definition), self._number(resource_type, definition), definition.type
+
+    def numbers_for(self, definition: SearchParameter) -> Iterator[tuple[str, int, str]]:
+        """The same for a definition in each resource type that it is for, before it is known."""
+        for name in types_of(definition, self.definitions):
+            yield number_key(name, definition), self._number(name, definition), definition.type
 
     def _core_first(self, resource_type: str) -> list[SearchParameter]:
         definitions = self.definitions.search_parameters(resource_type).values()
@@ -94,8 +104,8 @@ class Parameters:
     def _parameters(self, resource_type: str) -> Mapping[str, Parameter]:
         return {d.code: self._parameter(resource_type, d) for d in self._core_first(resource_type)}
 
-    def _number(self, resource_type: str, code: str) -> int:
-        key = f"{resource_type}.{code}"
+    def _number(self, resource_type: str, definition: SearchParameter) -> int:
+        key = number_key(resource_type, definition)
         if key not in self.numbers:
             place = self._places.get(resource_type, 0)
             self._places[resource_type] = place + 1
@@ -105,7 +115,7 @@ class Parameters:
     def _parameter(self, resource_type: str, definition: SearchParameter) -> Parameter:
         tree, reason = self._expression(resource_type, definition)
         return Parameter(
-            number=self._number(resource_type, definition.code),
+            number=self._number(resource_type, definition),
             resource_type=resource_type,
             code=definition.code,
             type=definition.type,
@@ -123,6 +133,8 @@ class Parameters:
             return None, NOT_INDEXED.get(definition.code, "has no expression")
         try:
             tree = parse(definition.expression)
+            for component in definition.components:
+                parse(component.expression)
         except FHIRPathError as error:
             return None, f"has an expression that cannot be read: {error}"
         own = own_alternatives(tree, resource_type, self.definitions)
@@ -136,6 +148,19 @@ class Parameters:
             code = named.code if named else component.definition.rpartition("/")[2]
             found.append(Component(named.type if named else "", code, parse(component.expression)))
         return tuple(found)
+
+
+def number_key(resource_type: str, definition: SearchParameter) -> str:
+    """What a parameter's number is kept under; those that are not of R4 may come again with another type."""
+    key = f"{resource_type}.{definition.code}"
+    return key if definition.url.startswith(CORE) else f"{key}:{definition.type}"
+
+
+def types_of(definition: SearchParameter, definitions: Definitions) -> Iterator[str]:
+    """The resource types that a parameter is for."""
+    for name in sorted(definitions.resource_types):
+        if any(definitions.is_subtype(name, base) for base in definition.base):
+            yield name
 
 
 def own_alternatives(tree: Syntax, resource_type: str, definitions: Definitions) -> Syntax | None:
