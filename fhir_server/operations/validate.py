@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fhir_server.errors import Gone, Invalid, Issue, NotFound, operation_outcome
@@ -23,6 +24,8 @@ WHERE = ("Parameters.parameter",)
 MODES = ("create", "update", "delete", "profile")
 EVERY_TYPE = "Resource"
 NAMED = 5
+LONG = 100_000
+"""Bytes from which on a resource is checked in a thread, so that others need not wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ async def validate(node: Node, exchange: Exchange, arguments: Arguments) -> dict
     if asked.resource is None:
         stored = await node.repository.read(exchange.type, exchange.id)
         asked = Question(receive(stored.body or b"", node.definitions, node.limits).body, asked.profiles, asked.mode)
-    verdict = await asyncio.to_thread(node.validator.validate, asked.resource, profiles=asked.profiles)
+    validate_it = partial(node.validator.validate, asked.resource, profiles=asked.profiles)
+    verdict = validate_it() if len(exchange.body) < LONG else await asyncio.to_thread(validate_it)
     issues = [*asked.issues, *_of_identity(exchange, asked), *verdict.issues]
     if asked.mode in ("create", "update") and node.settings.referential_integrity:
         issues += await _of_references(node, exchange, asked.resource)
