@@ -48,6 +48,8 @@ class KnownReferences:
             query = self._repository.query((reference.type,), pairs_in(reference.query))
         except FhirError:
             return None
+        if not query.is_specific:
+            return None
         page = await self._repository.page(query.plan, 2)
         if len(page.matches) != 1:
             return None

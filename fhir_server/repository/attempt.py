@@ -189,7 +189,10 @@ class Attempt:
     async def _matches(self, kind: str, criteria: Pairs, most: int) -> tuple[Plan, Found, dict[Key, Version]]:
         """What a search finds, as it will be when the writes before it in this request are made."""
         means = self._means
-        plan = means.searcher.query((kind,), criteria, now=int(means.clock() * 1000)).plan
+        query = means.searcher.query((kind,), criteria, now=int(means.clock() * 1000))
+        plan = query.plan
+        if not query.is_specific:
+            raise Invalid(nothing_named(criteria))
         for known, keys in self._decided:
             if known == plan:
                 return plan, keys, {}
@@ -392,6 +395,13 @@ def stale(key: Key, current: Version | None) -> PreconditionFailed:
     fix = "Read it again, make the change on what is there now, and send its ETag in If-Match."
     text = f"{path} is at version {current.version}, and the request names another."
     return PreconditionFailed(Issue("error", "conflict", text, fix=fix))
+
+
+def nothing_named(criteria: Pairs) -> Issue:
+    """The issue of criteria that say nothing about a resource, as a whole or in one of their parts."""
+    written = "&".join(f"{name}={value}" for name, value in criteria)
+    fix = "Give every parameter a value, such as identifier=http://example.org|1."
+    return Issue("error", "invalid", f"The criteria {written[:200]!r} do not say which resource is meant.", fix=fix)
 
 
 def several_match(write: Write, allowed: int) -> Issue:

@@ -116,7 +116,8 @@ class Route:
     `interaction` is the code of the CapabilityStatement, or the name of an operation with its `definition`. A path is
     made of words and of `{type}`, `{id}`, `{version}`, `{related}`; `{type}` is a resource type of R4, or of `types`
     where they are given. `scope` holds the letters of SMART scopes (c, r, u, d, s) that it needs. `write` says what an
-    exchange asks to be written: a transaction gathers that from its entries in place of calling their handlers.
+    exchange asks to be written: a transaction gathers that from its entries in place of calling their handlers. What is
+    `native` has a format of its own, and is no FHIR format where the client asks for none.
     """
 
     interaction: str
@@ -128,3 +129,4 @@ class Route:
     definition: str | None = None
     types: tuple[str, ...] = ()
     write: Callable[[Any, Exchange], Write] | None = None
+    native: bool = False

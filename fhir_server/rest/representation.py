@@ -61,6 +61,14 @@ def accepted(accept: bytes | None) -> Representation:
     return _accepted(accept) if len(accept) <= _LONGEST else _accepted.__wrapped__(accept)
 
 
+def accepted_or_native(accept: bytes | None) -> Representation:
+    """Return the same for what has a format of its own, in which it is sent where no FHIR format is asked for."""
+    try:
+        return accepted(accept)
+    except NotAcceptable:
+        return AS_STORED_OR_NATIVE
+
+
 def with_parameters(form: Representation, pairs: Sequence[tuple[str, str]]) -> Representation:
     """Return the form with what the query asks for on top; raise NotAcceptable or Invalid."""
     values = {name: value for name, value in pairs if name in ("_format", "_pretty", "_summary")}

@@ -18,7 +18,7 @@ from fhir_server.rest.cors import Cors
 from fhir_server.rest.exchange import Exchange, Reply, Route, Takes
 from fhir_server.rest.failure import HeadersTooLong, MethodNotAllowed, UrlTooLong, status_of
 from fhir_server.rest.presentation import finished
-from fhir_server.rest.representation import AS_STORED, accepted, with_parameters
+from fhir_server.rest.representation import AS_STORED, accepted, accepted_or_native, with_parameters
 from fhir_server.rest.router import Router, steps_of
 from fhir_server.settings import Settings
 
@@ -118,7 +118,8 @@ class FhirService:
         return Reply(500, orjson.dumps(outcome))
 
     async def _answer(self, route: Route, exchange: Exchange, receive: Receive) -> Reply:
-        form = accepted(exchange.headers.get(b"accept"))
+        accept = exchange.headers.get(b"accept")
+        form = accepted_or_native(accept) if route.native else accepted(accept)
         if exchange.query:
             form = with_parameters(form, exchange.pairs)
         exchange.representation = form

@@ -17,7 +17,7 @@ from fhir_server.search.leaf import Context
 from fhir_server.search.limits import Limits
 from fhir_server.search.param_types.date import span_in
 from fhir_server.search.parameters import Parameters
-from fhir_server.search.plan import Plan, Predicate
+from fhir_server.search.plan import EVERYTHING, Plan, Predicate
 from fhir_server.search.planner import OFFERED, Planner, UnknownParameter
 from fhir_server.search.reach import Reach
 from fhir_server.search.result_parameters import RESULT_PARAMETERS, Results, Summary, Total, take
@@ -47,6 +47,14 @@ class Query:
     elements: tuple[str, ...] = ()
     cursor: str | None = None
     explain: bool = False
+
+    @property
+    def is_specific(self) -> bool:
+        """Whether it asks something of what it finds, with all that was sent.
+
+        A value that a client left empty by mistake must not make a conditional interaction find whatever there is.
+        """
+        return not self.ignored and EVERYTHING not in self.plan.arms.values()
 
 
 class Searcher:
