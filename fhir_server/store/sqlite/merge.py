@@ -9,6 +9,7 @@ process writes next goes on with it, after a crash too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +20,8 @@ from fhir_server.store.sqlite.tail import LIVING, Segment, Tail, former
 
 BY_RESOURCE = 1
 BY_VALUE = 2
-ROWS_PER_CHANGE = 50
-"""How many rows a change pays for: twice what a usual resource brings, so that merges end before the next is due."""
+PACE = 1.5
+"""How much faster merging goes than rows come, so that a merge ends before the next is due."""
 
 INSERT_HELD = "INSERT OR IGNORE INTO held VALUES(?,?,?,?,?,?)"
 DELETE_HELD = "DELETE FROM held WHERE r=? AND p=? AND v=? AND x=? AND y=? AND n=?"
@@ -48,7 +49,7 @@ class Merge:
         if segment is None:
             # It was closed in this very transaction, which the tail does not see yet.
             return
-        budget = changes * ROWS_PER_CHANGE
+        budget = math.ceil(changes * PACE * segment.steps)
         step = orjson.loads(progress)
         while budget > 0 and step:
             work = self._by_resource if step[0] == BY_RESOURCE else self._by_value

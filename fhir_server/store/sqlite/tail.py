@@ -52,6 +52,7 @@ class Segment:
     end: int
     loaded: int
     versions: int = 0
+    rows: int = 0
     latest: dict[int, int] = field(default_factory=dict)
     before: dict[int, int] = field(default_factory=dict)
     unread: dict[int, int] = field(default_factory=dict)
@@ -61,6 +62,11 @@ class Segment:
     def held(self) -> str:
         """Its rows by resource."""
         return f"tail.held_{self.slot}"
+
+    @property
+    def steps(self) -> float:
+        """How many steps merging takes for each version: one for each row by resource, and one by value."""
+        return 1 + 2 * self.rows / max(self.versions, 1)
 
     @property
     def life(self) -> str:
@@ -192,6 +198,7 @@ class Tail:
             held += spread(rid, vid, kept)
         many(self._connection, f"INSERT INTO {segment.life} VALUES(?,?,?,?,?)", lives.values())
         many(self._connection, f"INSERT INTO {segment.held} VALUES(?,?,?,?,?,?,?)", held)
+        segment.rows += len(held)
         if segment.remembers:
             self._recall(segment)
 
