@@ -258,9 +258,11 @@ class Definitions:
 
     def type(self, name: str) -> Type:
         """The type of a name or of a backbone's path; KeyError when there is none."""
-        if name not in self._types:
-            self._types[name] = self._find_type(name)
-        return self._types[name]
+        # Another thread may add definitions, which empties what was found, between any two look-ups.
+        found = self._types.get(name)
+        if found is None:
+            found = self._types[name] = self._find_type(name)
+        return found
 
     def _find_type(self, name: str) -> Type:
         root = TYPE_URL + name.partition(".")[0]
@@ -269,8 +271,9 @@ class Definitions:
         structure = self.structure(root)
         if structure is None or structure.derivation == "constraint" or structure.kind not in KINDS:
             raise KeyError(name)
-        self._types.update((t.name, t) for t in types_of(structure) if t.name not in self._types)
-        return self._types[name]
+        types = {t.name: t for t in types_of(structure)}
+        self._types.update(types)
+        return types[name]
 
     def has_type(self, name: str) -> bool:
         """True when `type` would answer."""
