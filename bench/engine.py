@@ -60,7 +60,7 @@ def whole_path(validator: Validator, indexer: Indexer) -> Callable[[bytes], obje
 
 
 def beside_peer(name: str, raws: Sequence[bytes]) -> list[Figure]:
-    """The rate of fhir.resources (R4B) on a sample of the resources that it accepts, and how many times ours is that."""
+    """The rate of fhir.resources (R4B) on some of the resources that it accepts, and how many times ours is that."""
     sample = [raw for raw in raws[:: max(1, len(raws) // PEER_SAMPLE)] if peer_accepts(raw)]
     ours = validation(Validator(r4()))
     seconds = race({"parse": orjson.loads, "ours": ours, "peer": peer_validation}, sample)

@@ -23,7 +23,8 @@ from fhir_server.resource.exact import dump_exact, parse_exact
 from fhir_server.resource.parsing import parse, repeated_members
 from fhir_server.resource.splicing import splice, stamp
 from fhir_server.search.index import Indexer
-from fhir_server.validation.validator import Depth, Validator
+from fhir_server.validation.depth import Depth
+from fhir_server.validation.validator import Validator
 from fhir_server.xml_format import read_xml, write_xml
 from tests.conformance.examples_round_trip import examples
 from tests.conformance.result import Result

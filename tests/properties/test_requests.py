@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.serving import JSON, Served, serving
 
 WORDS = (
-    "Patient Observation Binary Bundle Foo patient _history _search metadata $validate $everything $meta $foo 1 a * .. . "
-    "_history/1 _history/x"
+    "Patient Observation Binary Bundle Foo patient _history _search metadata $validate $everything $meta $foo"
+    " 1 a * .. . _history/1 _history/x"
 ).split()
 NAMES = (
     "_id _lastUpdated _tag _text _content _list _has:Observation:patient:code _has _type _filter _sort _count _total "
@@ -34,15 +34,18 @@ BODIES = (
     b'{"resourceType":"Patient","id":"1","meta":1}',
     b'{"resourceType":"Patient","name":[null,1,{"given":[{}]}]}',
     b'{"resourceType":"Bundle","type":"transaction","entry":[{"fullUrl":1,"request":{"method":"POST","url":"Patient"}}]}',
-    b'{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"?a=b"}},{"request":'
-    b'{"method":"PATCH","url":"Patient/1"}},{"request":{"method":"POST","url":"Patient/_search?name=x"}}]}',
+    (
+        b'{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"?a=b"}},{"request":'
+        b'{"method":"PATCH","url":"Patient/1"}},{"request":{"method":"POST","url":"Patient/_search?name=x"}}]}'
+    ),
     b'{"resourceType":"Parameters","parameter":1}',
     b'[{"op":"remove","path":"/resourceType"}]',
     b"\xff\xfe",
     b"_count=x&a=%ff",
 )
 TYPES = (
-    "application/fhir+json application/fhir+xml application/json-patch+json application/x-www-form-urlencoded text/plain ;;"
+    "application/fhir+json application/fhir+xml application/json-patch+json"
+    " application/x-www-form-urlencoded text/plain ;;"
 ).split()
 HEADERS = {
     "if-match": ('W/"1"', "*", "x", '"'),

@@ -1,5 +1,7 @@
 """Bundles: entries, links, search sets, and references from one entry to another."""
 
+from typing import Any
+
 import pytest
 
 from tests.validation.profiled import resource
@@ -152,7 +154,7 @@ def test_a_document_holds_what_its_composition_refers_to():
 
 
 def test_sections_and_those_within_them_count():
-    inner = {"title": "b", "entry": [{"reference": "Observation/2"}]}
+    inner: dict[str, Any] = {"title": "b", "entry": [{"reference": "Observation/2"}]}
     section = [{"title": "a", "text": {"status": "generated", "div": DIV}, "section": [inner]}]
     inner["text"] = section[0]["text"]
     assert errors(document(entry(patient()), entry(observation("Patient/1")), section=section)) == []

@@ -1,10 +1,12 @@
 """Places of faults as FHIRPath."""
 
+from typing import Any
+
 from fhir_server.definitions.registry import r4
 from fhir_server.validation.location import located
 from fhir_server.validation.run import Fault
 
-PATIENT = {
+PATIENT: dict[str, Any] = {
     "resourceType": "Patient",
     "name": [{"given": ["A"]}, {"given": ["B"]}],
     "deceasedDateTime": "2020",

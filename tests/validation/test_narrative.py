@@ -1,5 +1,7 @@
 """Narratives: harmless XHTML with content at write depth, in its right place at full depth."""
 
+from typing import Any
+
 import pytest
 
 from tests.validation.profiled import resource
@@ -127,7 +129,8 @@ def test_a_narrative_over_a_megabyte_is_no_string():
 
 
 def test_a_narrative_that_is_no_text_is_refused():
-    for div in (5, {}, [], None, ""):
+    wrong: tuple[Any, ...] = (5, {}, [], None, "")
+    for div in wrong:
         body = resource("Patient", text={"status": "generated", "div": div})
         assert not validator("full").validate(body).is_valid
         assert is_refused(body)

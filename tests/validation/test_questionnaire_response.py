@@ -100,4 +100,4 @@ def test_a_questionnaire_that_is_stored_elsewhere_is_asked_for():
     del body["item"]
     full = Validator(r4(), depth="full")
     assert full.validate(body).is_valid
-    assert not full.validate(body, {"https://example.org/q": stored}.get).is_valid
+    assert not full.validate(body, lambda reference: stored if reference == "https://example.org/q" else None).is_valid
