@@ -62,9 +62,12 @@ class Locator:
 
     def _member(self, kind: str | None, key: str) -> Member | None:
         """The member of a type that a JSON key, or its `_key` sibling, stands for."""
-        if kind is None or not self._definitions.has_type(kind):
+        if kind is None:
             return None
-        return self._definitions.type(kind).members.get(key.removeprefix("_"))
+        try:
+            return self._definitions.type(kind).members.get(key.removeprefix("_"))
+        except KeyError:
+            return None
 
 
 def search(value: Any, missing: set[int], found: Steps) -> None:

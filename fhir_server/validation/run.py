@@ -15,12 +15,12 @@ from fhir_server.fhirpath.environment import Environment
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fault:
     """One finding about member `key` (item `index` of it) of `holder`, or about `holder` itself when key is None.
 
     `depth` is `write` for what R4 forbids, `full` for what only the reference validator's full depth calls wrong.
-    `code` is an R4 issue-type code.
+    `code` is an R4 issue-type code. Nobody changes a fault; it is not frozen, since that doubles what making one costs.
     """
 
     holder: Any
