@@ -1,8 +1,9 @@
-"""The program itself, on a free port and an empty folder."""
+"""A server as its users have it: the program `nhipcau`, started on a free port of this machine."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,47 +11,75 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
-import httpx
-
-NHIPCAU = Path(sys.executable).with_name("nhipcau")
+PROGRAM = Path(sys.executable).with_name("nhipcau")
+SECONDS_TO_START = 60
+SECONDS_TO_STOP = 40
 
 
 class Program:
-    """A running server."""
+    """A running server and its folder."""
 
-    def __init__(self, process: subprocess.Popen[str], base: str) -> None:
-        self.process = process
-        self.base = base
+    def __init__(self, folder: Path, *options: str, **chosen: object) -> None:
+        self.folder = folder
+        environment = os.environ | {f"NHIPCAU_{name.upper()}": str(value) for name, value in chosen.items()}
+        self._log = (folder / "log").open("ab")
+        command: list[str | Path] = [PROGRAM, "serve", "--port", "0", "--data", folder / "data", *options]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=self._log, text=True, env=environment, start_new_session=True
+        )
+        self.base = self._base()
+        self.port = int(self.base.rpartition(":")[2].partition("/")[0])
+
+    def _base(self) -> str:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            if found := re.search(r"http://\S+/fhir", line):
+                self._wait_until_ready(found[0].removesuffix("/fhir") + "/ready")
+                return found[0]
+        raise AssertionError(f"The server did not start:\n{(self.folder / 'log').read_text()}")
+
+    def _wait_until_ready(self, url: str) -> None:
+        until = time.monotonic() + SECONDS_TO_START
+        while time.monotonic() < until:
+            try:
+                with urlopen(url, timeout=SECONDS_TO_START):
+                    return
+            except (URLError, ConnectionError):
+                time.sleep(0.05)
+        raise AssertionError(f"The server was not ready within {SECONDS_TO_START} seconds.")
 
     def stop(self) -> int:
-        """Ask it to stop; return its exit status."""
+        """Tell the server to stop; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self._ended()
+
+    def kill(self) -> None:
+        """End the server and its workers at once, as a power failure would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self._ended()
+
+    def _ended(self) -> int:
+        status = self.process.wait(SECONDS_TO_STOP)
+        self._log.close()
+        assert self.process.stdout
+        self.process.stdout.close()
+        return status
+
+    @property
+    def log(self) -> str:
+        """What the server wrote for its operator."""
+        return (self.folder / "log").read_text()
 
 
 @contextmanager
-def running(data: Path, *options: str, **settings: str) -> Iterator[Program]:
-    """Run `nhipcau serve` until the block ends."""
-    command = [str(NHIPCAU), "serve", "--port", "0", "--data", str(data), *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | settings) as process:
-        assert process.stdout
-        base = process.stdout.readline().split()[-1]
-        try:
-            wait_for(base)
-            yield Program(process, base)
-        finally:
-            process.terminate()
-
-
-def wait_for(base: str) -> None:
-    """Return when the server answers."""
-    until = time.monotonic() + 60
-    while True:
-        try:
-            httpx.get(f"{base.removesuffix('/fhir')}/health", timeout=30).raise_for_status()
-        except httpx.TransportError:
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        else:
-            return
+def running(folder: Path, *options: str, **chosen: object) -> Iterator[Program]:
+    """A server that keeps what it stores in this folder, with these options of `nhipcau serve` and these settings."""
+    program = Program(folder, *options, **chosen)
+    try:
+        yield program
+    finally:
+        if program.process.poll() is None:
+            assert program.stop() == 0, program.log

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.process import Program, running
+from tests.processes import Program, running
 
 pytestmark = pytest.mark.server
 
@@ -30,8 +30,9 @@ MEGABYTE = b"a" * 1_000_000
 
 
 @pytest.fixture(scope="module")
-def program() -> Iterator[Program]:
-    with running(head_seconds=HEAD_SECONDS, body_seconds=BODY_SECONDS, connections=PLACES) as started:
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    folder = tmp_path_factory.mktemp("server")
+    with running(folder, head_seconds=HEAD_SECONDS, body_seconds=BODY_SECONDS, connections=PLACES) as started:
         yield started
 
 
