@@ -88,6 +88,7 @@ class DepthChecks:
 
     def refresh(self) -> None:
         """Forget what was found by definitions that have changed since."""
+        self.profiles.refresh()
         self._extensions.refresh()
         if self._coded is not None:
             self._coded.codings.refresh()

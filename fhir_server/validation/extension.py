@@ -98,7 +98,7 @@ class Extensions:
         structure = self._definitions.structure(url) if ":" in url else None
         known = structure is not None and structure.type == EXTENSION and structure.derivation == "constraint"
         rule = self._rule(url, structure, site, modifier) if known and structure is not None else None
-        if rule is not None or len(rules) < MOST_UNKNOWN:  # clients choose the urls that nobody knows
+        if (rule is not None and "#" not in url) or len(rules) < MOST_UNKNOWN:  # clients choose what nobody knows
             rules[url] = rule
         return rule
 

@@ -16,6 +16,7 @@ from fhir_server.validation.discriminator import Discriminators
 from fhir_server.validation.element_check import ElementChecks, Floor, within_resource
 from fhir_server.validation.element_tree import ElementNode, tree_of
 from fhir_server.validation.item import Finder, Item, finder
+from fhir_server.validation.primitive import remember
 from fhir_server.validation.run import Fault, Json, Rule, Run
 from fhir_server.validation.slicing import GroupCheck, ItemCheck, Slice, fault_at, slicing_check
 from fhir_server.validation.type_profile import type_profile_check
@@ -48,8 +49,9 @@ class Profiles:
         self.elements = ElementChecks(self, bindings, constraints)
         self._terminology = terminology
         self._generation = definitions.generation
-        self._nodes: dict[str, tuple[Structure, ElementNode] | None] = {}
-        self._checks: dict[str, ItemCheck | None] = {}
+        self._nodes: dict[str, tuple[Structure, ElementNode]] = {}
+        self._checks: dict[str, ItemCheck] = {}
+        self._unknown: set[str] = set()
 
     def check(self, canonical: str) -> Rule | None:
         """The rule of a profile for an object of its type; None for an unknown profile."""
@@ -65,10 +67,10 @@ class Profiles:
     def item_check(self, canonical: str) -> ItemCheck | None:
         """The check of a profile for one occurrence of an element; None for an unknown profile."""
         self.refresh()
-        if canonical not in self._checks:
-            found = self.node(canonical)
-            self._checks[canonical] = None if found is None else self._compile(*found)
-        return self._checks[canonical]
+        check = self._checks.get(canonical)
+        if check is None and (found := self.node(canonical)) is not None:
+            check = self._checks[canonical] = self._compile(*found)
+        return check
 
     def refresh(self) -> None:
         """Forget what was compiled from definitions that have changed since."""
@@ -76,16 +78,27 @@ class Profiles:
             self._generation = self.definitions.generation
             self._nodes.clear()
             self._checks.clear()
+            self._unknown.clear()
 
     def node(self, canonical: str) -> tuple[Structure, ElementNode] | None:
         """The element that a profile starts from: its root, or the one that `#id` names."""
-        if canonical not in self._nodes:
-            structure = self.definitions.structure(canonical)
-            part = canonical.partition("#")[2]
-            root = tree_of(structure.elements) if structure is not None and structure.elements else None
-            node = root.find(part) if root is not None and part else root
-            self._nodes[canonical] = None if structure is None or node is None else (structure, node)
-        return self._nodes[canonical]
+        found = self._nodes.get(canonical)
+        if found is not None or canonical in self._unknown:
+            return found
+        found = self._find_node(canonical)
+        if found is None:
+            remember(self._unknown, canonical)  # clients choose the profiles that nobody knows
+        else:
+            self._nodes[canonical] = found
+        return found
+
+    def _find_node(self, canonical: str) -> tuple[Structure, ElementNode] | None:
+        structure = self.definitions.structure(canonical)
+        if structure is None or not structure.elements:
+            return None
+        root, part = tree_of(structure.elements), canonical.partition("#")[2]
+        node = root.find(part) if part else root
+        return None if node is None else (structure, node)
 
     def membership(self, binding: Binding) -> Membership | None:
         """The codes of a binding; None where the value set is not known."""

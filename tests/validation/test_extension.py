@@ -237,6 +237,15 @@ def test_a_definition_that_comes_later_is_applied():
     assert len(checked.texts(body)) == 1
 
 
+def test_a_definition_that_changes_is_applied():
+    checked = Checked(text_extension())
+    body = resource("Patient", extension=[used("valueBoolean")])
+    assert len(checked.texts(body)) == 1
+    boolean = element("Extension.value[x]", min=1, type=[{"code": "boolean"}])
+    checked.definitions.add(extension("e", NO_PARTS, boolean))
+    assert checked.texts(body) == []
+
+
 @pytest.mark.parametrize("url", ["", 5, None, ["a"], {"a": 1}])
 def test_an_extension_of_any_shape_is_looked_at(url):
     assert Checked(text_extension()).issues(resource("Patient", extension=[{"url": url, "valueString": "a"}]))

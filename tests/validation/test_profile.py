@@ -156,6 +156,20 @@ def test_a_profile_that_changes_is_compiled_again():
     assert len(checked.texts(resource("Patient"))) == 1
 
 
+def test_a_profile_that_was_unknown_is_applied_once_known():
+    checked = Checked()
+    assert "not known" in checked.texts(resource("Patient"), "p")[0]
+    checked.definitions.add(profile("p", "Patient"))
+    assert checked.texts(resource("Patient"), "p") == []
+
+
+def test_unknown_profiles_are_told_however_many(monkeypatch):
+    monkeypatch.setattr("fhir_server.validation.primitive.MEMO_SIZE", 8)
+    checked = Checked()
+    for number in range(20):
+        assert len(checked.texts(resource("Patient"), f"p{number}")) == 1
+
+
 def test_what_is_missing_in_a_primitive_is_told_at_the_primitive():
     found = texts(
         resource("Patient", birthDate="2000-01-01"), element("Patient.birthDate.extension", min=1), kind="Patient"
