@@ -60,12 +60,19 @@ def measure(shared: Path) -> list[Figure]:
 
 
 async def measured(
-    server: Server, shared: Path, names: list[str], seconds: float, clients: int, tell: Callable[[Figure], None]
+    server: Server,
+    shared: Path,
+    names: list[str],
+    seconds: float,
+    clients: int,
+    tell: Callable[[Figure], None],
+    stored: Seed | None = None,
 ) -> None:
-    """Tell the figures of some workloads, one after another on one server."""
+    """Tell the figures of some workloads, one after another on one server; `stored` is what reads ask for."""
     client = Client(server.base)
-    seed = await sow(client)
+    sown = await sow(client)
     client.close()
+    seed = stored or sown
     for name in names:
         workload = WORKLOADS[name]
         work = workload.work(seed, shared)
@@ -88,17 +95,23 @@ def told(name: str, unit: str, outcome: Outcome) -> Iterator[Figure]:
 @contextmanager
 def started(workers: int = 1) -> Iterator[Server]:
     """Our own server on an empty folder."""
-    with tempfile.TemporaryDirectory() as folder:
-        program = Path(sys.executable).with_name("nhipcau")
-        command = [str(program), "serve", "--port", "0", "--data", folder, "--workers", str(workers)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            try:
-                assert process.stdout
-                base = process.stdout.readline().split()[-1]
-                asyncio.run(answering(base))
-                yield Server(base, process.pid)
-            finally:
-                process.terminate()
+    with tempfile.TemporaryDirectory() as folder, started_on(Path(folder), workers) as server:
+        yield server
+
+
+@contextmanager
+def started_on(folder: Path, workers: int = 1) -> Iterator[Server]:
+    """Our own server on what a folder holds."""
+    program = Path(sys.executable).with_name("nhipcau")
+    command = [str(program), "serve", "--port", "0", "--data", str(folder), "--workers", str(workers)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            base = process.stdout.readline().split()[-1]
+            asyncio.run(answering(base))
+            yield Server(base, process.pid)
+        finally:
+            process.terminate()
 
 
 async def answering(base: str) -> None:

@@ -237,12 +237,15 @@ def searches(seed: Seed) -> Work:
     """One of the searches, a page of 20."""
 
     async def search(client: Client) -> int:
-        query = random.choice(QUERIES)(seed)
-        path = query if "_count" in query else f"{query}&_count=20"
-        await expect(client, (200,), "GET", quote(path, safe="?&=/:|$,"))
+        await expect(client, (200,), "GET", page(random.choice(QUERIES)(seed)))
         return 1
 
     return search
+
+
+def page(query: str) -> str:
+    """The address of the first 20 that a search finds, unless it says itself how many."""
+    return quote(query if "_count" in query else f"{query}&_count=20", safe="?&=/:|$,")
 
 
 def everything(seed: Seed) -> Work:
