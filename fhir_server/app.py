@@ -25,12 +25,15 @@ from starlette.routing import Route as Page
 
 from fhir_server.definitions.registry import Definitions
 from fhir_server.interactions.routes import ROUTES
+from fhir_server.jobs.jobs import Jobs
+from fhir_server.jobs.lease import Lease
 from fhir_server.logs import logger
 from fhir_server.metrics import Metrics
 from fhir_server.operations.table import ROUTES as OPERATION_ROUTES
 from fhir_server.repository.attempt import Means, Rules
 from fhir_server.repository.codes import Codes
 from fhir_server.repository.conformance import StoredDefinitions
+from fhir_server.repository.coverage import Coverage
 from fhir_server.repository.intake import REFERRING, REFERRING_KEY, Intake
 from fhir_server.repository.reference import Targets
 from fhir_server.repository.repository import Repository
@@ -91,7 +94,12 @@ async def prepare_nothing(_node: Node) -> None:
 
 
 class Service:
-    """The ASGI application: FHIR URLs go their own short way, everything else through the web framework."""
+    """The ASGI application: FHIR URLs go their own short way, everything else through the web framework.
+
+    `jobs` is there while it is running.
+    """
+
+    jobs: Jobs
 
     def __init__(
         self, definitions: Definitions, settings: Settings, origin: Origin, prepare: Prepare = prepare_nothing
@@ -130,21 +138,31 @@ class Service:
         await self.web(scope, receive, send)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Node]:
-        """Open the store and be ready to answer; what was accepted is finished before it is closed."""
+    async def running(self, *, works: bool = False) -> AsyncIterator[Node]:
+        """Open the store and be ready to answer; what was accepted is finished before it is closed.
+
+        One that `works` takes its turn at jobs.
+        """
         store = SqliteStore(self._origin.database or self._origin.data / DATABASE, self._origin.clock)
         try:
             stored = StoredDefinitions(store, self._definitions)
             await stored.load()
             node = await composed(store, self._definitions, self._settings, self._origin, self.fhir, stored)
+            await node.coverage.establish()
             self.fhir.context = node
             await self._prepare(node)
             self.is_ready = True
-            following = asyncio.create_task(stored.follow())
+            jobs = Jobs(node.repository, node.coverage, Lease(store, self._origin.clock), self._origin.clock)
+            following = [asyncio.create_task(node.coverage.follow())]
+            if works:
+                following.append(asyncio.create_task(jobs.follow()))
+            self.jobs = jobs
             try:
                 yield node
             finally:
-                following.cancel()
+                for task in following:
+                    task.cancel()
+                await asyncio.gather(*following, return_exceptions=True)
         finally:
             self.is_ready = False
             await store.close()
@@ -188,8 +206,10 @@ async def composed(
             limits=limits_of(settings),
         ),
     )
+    coverage = Coverage(store, indexer.parameters, stored.catch_up)
     return Node(
-        repository=Repository(means, stored.catch_up),
+        repository=Repository(means, coverage.refresh),
+        coverage=coverage,
         definitions=definitions,
         knowledge=knowledge,
         settings=settings,
@@ -245,7 +265,7 @@ def web_application(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with service.running():
+        async with service.running(works=True):
             # What was made so far stays for ever: the collector need not look at it again and again.
             gc.collect()
             gc.freeze()

@@ -21,6 +21,7 @@ from fhir_server.commands.doctor import doctor
 from fhir_server.commands.explain import explain
 from fhir_server.commands.exporting import dump
 from fhir_server.commands.importing import load
+from fhir_server.commands.reindexing import reindex
 from fhir_server.commands.terminal import (
     COLOURS,
     Data,
@@ -52,6 +53,7 @@ package_app = typer.Typer(help="Look into FHIR packages.", no_args_is_help=True)
 app.add_typer(package_app, name="package")
 app.command("import")(load)
 app.command("export")(dump)
+app.command()(reindex)
 app.command("backup")(back_up)
 app.command()(restore)
 app.command()(doctor)

@@ -78,12 +78,12 @@ class Served:
 
 
 @contextmanager
-def serving(**chosen: Any) -> Iterator[Served]:
-    """A server with these settings, on an empty folder."""
-    with TemporaryDirectory() as folder, start_blocking_portal() as portal:
-        service = application(r4().extended(), Settings(**chosen), Origin(Path(folder), bases=(BASE,)))
+def serving(folder: Path | None = None, *, works: bool = False, **chosen: Any) -> Iterator[Served]:
+    """A server with these settings, on an empty folder or on this one; one that `works` does jobs."""
+    with TemporaryDirectory() as empty, start_blocking_portal() as portal:
+        service = application(r4().extended(), Settings(**chosen), Origin(folder or Path(empty), bases=(BASE,)))
         client = httpx.AsyncClient(transport=httpx.ASGITransport(service, raise_app_exceptions=False))
-        with portal.wrap_async_context_manager(service.running()) as node:
+        with portal.wrap_async_context_manager(service.running(works=works)) as node:
             yield Served(portal, service, node, client)
         portal.call(client.aclose)
 

@@ -58,7 +58,7 @@ async def searched(node: Node, exchange: Exchange, pairs: Pairs) -> Reply:
     links = [("self", link(exchange.base, path, applied))]
     if query.summary == "count" or query.count == 0:
         counted = await node.repository.count(query.plan)
-        return Reply(200, bundle("searchset", ignored(query), links=links, total=counted))
+        return Reply(200, bundle("searchset", told(node, query), links=links, total=counted))
     about = link("", path, applied)
     cursor = None if query.cursor is None else node.cursors.read(query.cursor, about)
     page = await node.repository.page(query.plan, query.count or node.settings.page_entries, cursor)
@@ -94,13 +94,14 @@ def entries(node: Node, exchange: Exchange, query: Query, page: Page) -> Iterato
     if len(page.included) > most:
         text = f"More than {most:,} resources would be included; the others are left out. Ask for a smaller page."
         yield outcome_entry([Issue("warning", "too-costly", text)])
-    yield from ignored(query)
+    yield from told(node, query)
 
 
-def ignored(query: Query) -> Iterator[bytes]:
-    """Yield the entry that says which parameters had no effect."""
-    if query.ignored:
-        yield outcome_entry(query.ignored)
+def told(node: Node, query: Query) -> Iterator[bytes]:
+    """Yield the entry that says which parameters had no effect, and which do not reach all resources yet."""
+    issues = (*query.ignored, *node.coverage.gaps(query.plan))
+    if issues:
+        yield outcome_entry(issues)
 
 
 def explained(node: Node, query: Query) -> bytes:

@@ -10,17 +10,15 @@ from typing import Any
 from fhir_server.definitions.registry import Definitions
 from fhir_server.definitions.search_parameter import search_parameter_from
 from fhir_server.errors import FhirError
-from fhir_server.repository.intake import SEARCHING
-from fhir_server.resource.parsing import Limits, parse
+from fhir_server.repository.intake import NO_LIMITS, SEARCHING
+from fhir_server.resource.parsing import parse
 from fhir_server.search.definition import faults, is_of_core
 from fhir_server.search.parameters import Parameters
 from fhir_server.search.plan import EVERYTHING, Plan
 from fhir_server.store.protocol import PLACES, Numbered, Scope, Store, Version
 
 KINDS: tuple[str, ...] = ("StructureDefinition", "CodeSystem", "ValueSet", "ConceptMap", SEARCHING)
-NO_LIMITS = Limits(depth=1000, keys=2**40, string=2**40)
 PAGE = 200
-SECONDS_BETWEEN_LOOKS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -75,15 +73,6 @@ class StoredDefinitions:
                 if len(versions) < PAGE:
                     break
             self._seen = snapshot.t
-
-    async def follow(self, seconds: float = SECONDS_BETWEEN_LOOKS) -> None:
-        """Catch up again and again, until it is cancelled."""
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await self.catch_up()
-            except Exception:
-                log.exception("stored definitions could not be read; they are tried again")
 
     async def _take(self, version: Version) -> None:
         key = version.type, version.id

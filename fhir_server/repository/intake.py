@@ -10,18 +10,19 @@ from fhir_server.definitions.registry import Definitions
 from fhir_server.errors import FhirError, Invalid, Issue, Unprocessable
 from fhir_server.repository.reference import Key, Targets, reference_texts
 from fhir_server.repository.sent import Sent
-from fhir_server.resource.parsing import repeated_members
+from fhir_server.resource.parsing import Limits, parse, repeated_members
 from fhir_server.search.definition import faults
 from fhir_server.search.index import Indexer
 from fhir_server.search.row import Row
 from fhir_server.store.content import content
-from fhir_server.store.protocol import Content
+from fhir_server.store.protocol import Content, Indexed, Version
 from fhir_server.validation.validator import Validator
 
 REFERRING = 8
 """The number of the rows that every resource has for what it refers to here: of all types the same."""
 
 SEARCHING = "SearchParameter"
+NO_LIMITS = Limits(depth=1000, keys=2**40, string=2**40)
 REFERRING_KEY = "Resource._reference"
 KEPT_BY_STORE = ("_id", "_lastUpdated")
 """Search parameters whose values the store knows anyway."""
@@ -64,6 +65,13 @@ class Intake:
         parts = content(raw, body, resource_id)
         references = self._targets.all_of(reference_texts(raw, body))
         return Prepared(parts, self.rows(body, references), references)
+
+    def indexed(self, version: Version) -> Indexed:
+        """The index rows that a stored version has by the definitions that are known now."""
+        raw = version.body or b""
+        body = parse(raw, NO_LIMITS)
+        references = self._targets.all_of(reference_texts(raw, body))
+        return Indexed(version.type, version.id, version.version, self.rows(body, references))
 
     def check(self, sent: Sent, raw: bytes) -> None:
         """Raise what is wrong with a resource, as far as writes are validated."""

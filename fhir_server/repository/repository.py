@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, NamedTuple
 
 from fhir_server.errors import Conflict, Gone, Issue, NotFound, PreconditionFailed, Unprocessable
 from fhir_server.repository.attempt import REFERRERS_NAMED, Attempt, Means, stale
@@ -24,6 +24,16 @@ from fhir_server.store.protocol import (
 )
 
 ATTEMPTS = 40
+FEW_TYPES = 8
+"""The versions of more types than these are better picked out of all versions."""
+
+
+class Stretch(NamedTuple):
+    """How far a part of the work of indexing came: the last place, versions read, resources that have new rows."""
+
+    place: int
+    read: int
+    indexed: int
 
 
 async def learn_nothing() -> None:
@@ -108,6 +118,15 @@ class Repository:
     async def versions(self, scope: Scope, window: Window, limit: int) -> Sequence[Version]:
         """The latest versions of a resource, a type or everything in a window, the latest first."""
         return await versions_in(self._store, scope, window, limit)
+
+    async def reindex(self, kinds: Collection[str], after: int, limit: int) -> Stretch:
+        """Give the next versions of these types, in the order of commits, the rows that they should have now."""
+        scope = Scope(tuple(kinds)) if len(kinds) <= FEW_TYPES else Scope()
+        versions = await self._store.history(scope, limit, after=after)
+        last = {(version.type, version.id): version for version in versions if version.type in kinds}
+        entries = [self._means.intake.indexed(version) for version in last.values() if version.body is not None]
+        indexed = await self._store.index(entries)
+        return Stretch(versions[-1].place if versions else after, len(versions), indexed)
 
     def query(
         self,

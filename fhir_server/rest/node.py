@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fhir_server.definitions.registry import Definitions
+from fhir_server.repository.coverage import Coverage
 from fhir_server.repository.repository import Repository
 from fhir_server.resource.instant import Clock
 from fhir_server.resource.parsing import Limits
@@ -22,12 +23,14 @@ from fhir_server.validation.validator import Validator
 class Node:
     """The first argument of every handler.
 
-    `validator` checks at full depth; `limits` are those of one resource, `bundle_limits` of a whole Bundle. `find`
-    gives the route of an exchange and `dispatch` answers it without a transport; `routes` are the rows of the table.
-    `started` is when, in milliseconds; handlers keep in `remembered` what costs much to make.
+    `coverage` knows what the index lacks; `validator` checks at full depth; `limits` are those of one resource,
+    `bundle_limits` of a whole Bundle. `find` gives the route of an exchange and `dispatch` answers it without a
+    transport; `routes` are the rows of the table. `started` is when, in milliseconds; handlers keep in `remembered`
+    what costs much to make.
     """
 
     repository: Repository
+    coverage: Coverage
     definitions: Definitions
     knowledge: Knowledge
     settings: Settings
