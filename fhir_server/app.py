@@ -181,6 +181,7 @@ async def composed(
     zone = ZoneInfo(settings.time_zone)
     indexer = Indexer(definitions, zone=zone, bases=bases, numbers=await parameter_numbers(store, definitions))
     stored.parameters = indexer.parameters
+    coverage = Coverage(store, indexer.parameters, stored.catch_up)
     knowledge = Knowledge(definitions, LocalTerminology(definitions))
     full = Validator(definitions, knowledge.terminology, depth="full")
     targets = Targets(definitions.resource_types, bases)
@@ -205,8 +206,8 @@ async def composed(
             deleted_at_once=settings.conditional_delete,
             limits=limits_of(settings),
         ),
+        gaps=coverage.gaps,
     )
-    coverage = Coverage(store, indexer.parameters, stored.catch_up)
     return Node(
         repository=Repository(means, coverage.refresh),
         coverage=coverage,

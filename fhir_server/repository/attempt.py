@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -63,7 +63,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What every attempt works with."""
+    """What every attempt works with; `gaps` says which parameters of a plan do not reach all resources."""
 
     store: Store
     definitions: Definitions
@@ -74,6 +74,7 @@ class Means:
     new_id: Callable[[], str]
     span: Span
     rules: Rules
+    gaps: Callable[[Plan], tuple[Issue, ...]]
 
 
 @dataclass(slots=True)
@@ -193,6 +194,9 @@ class Attempt:
         plan = query.plan
         if not query.is_specific:
             raise Invalid(nothing_named(criteria))
+        if gaps := means.gaps(plan):
+            fix = "Wait until they are, or name the resource by other parameters."
+            raise Conflict(*(replace(gap, severity="error", fix=fix) for gap in gaps))
         for known, keys in self._decided:
             if known == plan:
                 return plan, keys, {}

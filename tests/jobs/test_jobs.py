@@ -11,7 +11,7 @@ from fhir_server.definitions.registry import r4
 from fhir_server.jobs import jobs
 from fhir_server.repository import coverage
 from fhir_server.settings import Settings
-from tests.serving import serving
+from tests.serving import outcome, serving
 
 COLOUR = "http://example.org/colour"
 URL = "http://example.org/SearchParameter/colour"
@@ -89,6 +89,19 @@ def test_searches_by_other_parameters_are_whole_meanwhile():
         assert told(server, "Patient?colour:missing=true&_summary=count") == (5, ["incomplete"])
         assert told(server, "Patient?_sort=colour&_total=accurate") == (5, ["incomplete"])
         assert told(server, "Observation?patient.colour=red&_summary=count") == (0, ["incomplete"])
+
+
+def test_conditional_writes_by_a_parameter_wait_until_it_reaches_all():
+    with serving() as server:
+        stored(server, 3)
+        server.put(parameter())
+        red = patient(1)
+        red.pop("id")
+        answer = server.ask("POST", "Patient", red, if_none_exist="colour=red")
+        issue = outcome(answer, 409, "incomplete")
+        assert "Patient.colour" in issue["details"]["text"]
+        assert server.ask("DELETE", "Patient?colour=red").status_code == 409
+        assert server.ask("POST", "Patient", red, if_none_exist="gender=male").status_code == 201
 
 
 def test_a_changed_definition_is_indexed_anew():
