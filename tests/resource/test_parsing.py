@@ -94,6 +94,17 @@ def test_brackets_in_strings_and_side_by_side_are_no_depth():
     parse(b'{"resourceType":"A","b":["%b"],"c":[%b[]]}' % (b"[{" * 200, b"[]," * 200))
 
 
+@pytest.mark.parametrize("text", ['"}}}}"', '"\\"]]]]"', '"]","","]","\\\\"', '""', '"]":""'])
+def test_no_string_hides_depth(text):
+    strings = f"{{{text}}}" if '":' in text else f"[{text}]"
+    raw = f'{{"resourceType":"Basic","a":[{strings},[[[["{"x" * 400}"]]]],{strings}]}}'.encode()
+    parse(raw, Limits(depth=6, string=400, keys=20))
+    with pytest.raises(TooLarge):
+        parse(raw, Limits(depth=5, string=400, keys=20))
+    with pytest.raises(TooLarge):
+        parse(raw, Limits(depth=6, string=399, keys=20))
+
+
 def test_the_number_of_members_is_limited_exactly():
     body = {"resourceType": "A", "b": [{"c": 1, "d": {"e": 1}}] * 10}
     raw = json.dumps(body, separators=(",", ":")).encode()
