@@ -22,7 +22,7 @@ from fhir_server.resource.instant import Clock, instant
 from fhir_server.search.plan import EVERYTHING, Plan
 from fhir_server.store.protocol import Version
 
-AT_ONCE = 100
+AT_ONCE = 50
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_BETWEEN_REPORTS = 5.0
 SECONDS_WITHOUT_WORK = 0.25
