@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from fhir_server.definitions.datatype import Member
@@ -11,7 +11,8 @@ from fhir_server.errors import Issue
 from fhir_server.validation.run import Fault, Json
 
 Step = str | int
-Steps = list[tuple[int, list[Step]]]
+Parents = dict[int, tuple[Any, Step]]
+"""By identity of an object or array: what holds it, and under which key or index."""
 
 
 class Locator:
@@ -19,16 +20,9 @@ class Locator:
 
     def __init__(self, definitions: Definitions, resource: Json, wanted: Iterable[Any]) -> None:
         self._definitions = definitions
-        self._resource = resource
-        missing = {id(holder) for holder in wanted}
-        missing.discard(id(resource))
-        found: Steps = []
-        if missing:
-            search(resource, missing, found)
-        self._steps = dict(found)
-        self._places: dict[int, tuple[str, str | None]] = {}
+        self._parents = parents_of(resource, {id(holder) for holder in wanted})
         kind = type_named(resource)
-        self._places[id(resource)] = str(kind or "Resource"), kind
+        self._places: dict[int, tuple[str, str | None]] = {id(resource): (str(kind or "Resource"), kind)}
 
     def path(self, fault: Fault) -> str:
         """The FHIRPath of what a fault is about."""
@@ -39,26 +33,20 @@ class Locator:
         return found if fault.index is None else f"{found}[{fault.index}]"
 
     def _place(self, identity: int) -> tuple[str, str | None]:
-        """The path and the type of an object."""
-        if identity not in self._places:
-            steps = self._steps.get(identity)
-            self._places[identity] = ("", None) if steps is None else self._followed(steps)
-        return self._places[identity]
+        """The path and the type of an object or array."""
+        known = self._places.get(identity)
+        if known is None:
+            parent = self._parents.get(identity)
+            known = self._places[identity] = ("", None) if parent is None else self._below(*parent)
+        return known
 
-    def _followed(self, steps: Sequence[Step]) -> tuple[str, str | None]:
-        """The path and the type of what the steps lead to, the last of them first."""
-        value: Any = self._resource
-        path, kind = self._places[id(value)]
-        for key in reversed(steps):
-            value = value[key]
-            if key.__class__ is int:
-                path = f"{path}[{key}]"
-                kind = type_within(value, kind)
-            else:
-                member = self._member(kind, str(key))
-                path = step(path, str(key), member)
-                kind = type_within(value, member.type if member else None)
-        return path, kind
+    def _below(self, container: Any, key: Step) -> tuple[str, str | None]:
+        """The path and the type of what a container holds."""
+        path, kind = self._place(id(container))
+        if key.__class__ is int:
+            return f"{path}[{key}]", type_within(container[key], kind)
+        member = self._member(kind, str(key))
+        return step(path, str(key), member), type_within(container[key], member.type if member else None)
 
     def _member(self, kind: str | None, key: str) -> Member | None:
         """The member of a type that a JSON key, or its `_key` sibling, stands for."""
@@ -70,21 +58,22 @@ class Locator:
             return None
 
 
-def search(value: Any, missing: set[int], found: Steps) -> None:
-    """Find the containers within a value whose identities are missing, with the steps that lead there, last first."""
-    for key, inner in value.items() if value.__class__ is dict else enumerate(value):
-        if inner.__class__ is dict or inner.__class__ is list:
-            before = len(found)
-            if id(inner) in missing:
-                missing.discard(id(inner))
-                found.append((id(inner), []))
-            if missing:
-                search(inner, missing, found)
-            if len(found) != before:
-                for _, steps in found[before:]:
-                    steps.append(key)
-            if not missing:
-                return
+def parents_of(resource: Json, missing: set[int]) -> Parents:
+    """What holds each object and array, level by level, until everything that is missing has been met."""
+    missing.discard(id(resource))
+    parents: Parents = {}
+    containers: list[Any] = [resource] if missing else []
+    for container in containers:
+        for key, inner in container.items() if container.__class__ is dict else enumerate(container):
+            if inner.__class__ is dict or inner.__class__ is list:
+                identity = id(inner)
+                if identity not in parents:
+                    parents[identity] = container, key
+                    containers.append(inner)
+                    missing.discard(identity)
+        if not missing:
+            break
+    return parents
 
 
 def type_within(value: Any, declared: str | None) -> str | None:
