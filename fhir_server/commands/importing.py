@@ -30,7 +30,7 @@ from fhir_server.commands.terminal import (
     stop,
 )
 from fhir_server.settings import settings
-from fhir_server.store.sqlite.upkeep import analyze
+from fhir_server.store.sqlite.upkeep import analyze, settle
 
 JOURNAL = "import.journal"
 DEFERRED = "import.deferred"
@@ -66,7 +66,9 @@ def load(
     except (OSError, EOFError, tarfile.TarError) as error:
         stop(f"A file cannot be read to its end ({error}). What stood before that is stored; mend it and repeat.")
     if tally.stored:
-        analyze(database_of(store) or folder / DATABASE)
+        database = database_of(store) or folder / DATABASE
+        settle(database)
+        analyze(database)
     for name in tally.skipped:
         print_line(Text(f"{name}: imported before, skipped (--again reads it once more)"))
     print_line(_summary(tally))

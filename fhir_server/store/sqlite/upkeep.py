@@ -8,10 +8,16 @@ from pathlib import Path
 import apsw
 
 from fhir_server.store.protocol import PLACES
-from fhir_server.store.sqlite.connection import SCHEMA, rows, value
+from fhir_server.store.sqlite.connection import SCHEMA, connect, rows, value
+from fhir_server.store.sqlite.merge import Merge
+from fhir_server.store.sqlite.reader import Reader
+from fhir_server.store.sqlite.turn import Turn
 
 ROWS_LOOKED_AT = 1000
 """Of each index, when statistics are made: enough to know its shape, and the same time for any size."""
+
+SETTLED_AT_ONCE = 1000
+"""How many versions are merged in a turn: a server that writes meanwhile waits no longer than that takes."""
 
 LARGE = 2_000_000_000
 """Bytes beyond which a file is looked through only when that is asked for: it would take minutes."""
@@ -80,6 +86,24 @@ def _examined(connection: apsw.Connection, path: Path, *, thoroughly: bool) -> E
         t=last // PLACES,
         at=value(connection, "SELECT at FROM version WHERE vid=?", (last,)) or 0,
     )
+
+
+def settle(path: Path) -> None:
+    """Merge what waits into the sorted tables: a process that opens the file next need not read it into its memory."""
+    writer, reader, turn = connect(path), Reader(path), Turn(path.with_name(f"{path.name}.turn"))
+    merge = Merge(writer, reader.search.tail, reader.connection, most_waiting=1)
+    last = value(writer, "SELECT max(vid) FROM version") or 0
+    try:
+        while merge.is_behind(last):
+            with turn:
+                writer.execute("BEGIN IMMEDIATE")
+                reader.catch_up()
+                merge.share(SETTLED_AT_ONCE)
+                writer.execute("COMMIT")
+    finally:
+        reader.close()
+        writer.close()
+        turn.close()
 
 
 def analyze(path: Path) -> None:
