@@ -26,7 +26,7 @@ from fhir_server.errors import (
 from fhir_server.patch.apply import apply_patch
 from fhir_server.repository.history import Span
 from fhir_server.repository.intake import REFERRING, Intake, Prepared
-from fhir_server.repository.reference import Key, Links, Targets, conditions_in, reference_texts
+from fhir_server.repository.reference import Key, Links, Targets, conditions_in
 from fhir_server.repository.sent import Sent
 from fhir_server.repository.write import ANY, Found, Pairs, Saved, Write, placed
 from fhir_server.resource.exact import dump_exact, parse_exact
@@ -258,7 +258,7 @@ class Attempt:
             if sent is None or step.key is None or b"?" not in sent.json():
                 continue
             with placed(step.write.place):
-                for text in conditions_in(reference_texts(sent.json(), sent.body)):
+                for text in conditions_in(sent.references()):
                     if text not in links.texts:
                         links.add(text, await self._referred(text))
         return links
@@ -291,7 +291,7 @@ class Attempt:
         if links.texts:
             sent = step.sent = self._linked(sent, links)
         if write.place is not None and self._means.rules.integrity:
-            refuse_urns(reference_texts(sent.json(), sent.body))
+            refuse_urns(sent.references())
         prepared = self._means.intake.prepare(sent, step.key[1])
         skips = write.method != "POST" and not self._means.rules.unchanged_makes_version
         self._add(step, changed(write.method, step, prepared, skips_equal=skips))

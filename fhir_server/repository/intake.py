@@ -63,7 +63,7 @@ class Intake:
         if sent.type == SEARCHING and (issues := faults(body, self._definitions)):
             raise Invalid(*issues)
         parts = content(raw, body, resource_id)
-        references = self._targets.all_of(reference_texts(raw, body))
+        references = self._targets.all_of(sent.references())
         return Prepared(parts, self.rows(body, references), references)
 
     def indexed(self, version: Version) -> Indexed:

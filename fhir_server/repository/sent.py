@@ -11,6 +11,7 @@ import orjson
 from fhir_server.definitions.registry import Definitions
 from fhir_server.errors import Invalid
 from fhir_server.formats import is_xml
+from fhir_server.repository.reference import reference_texts
 from fhir_server.resource.exact import dump_exact, may_lose, parse_exact
 from fhir_server.resource.parsing import Limits, parse, repeated_members
 from fhir_server.xml_format import read_xml
@@ -30,6 +31,7 @@ class Sent:
     raw: bytes | None = None
     exact: dict[str, Any] | None = None
     members_counted: bool = False
+    _references: Sequence[str] | None = None
 
     @property
     def type(self) -> str:
@@ -43,6 +45,12 @@ class Sent:
             self.raw = dump_exact(self.body if self.exact is None else self.exact)
         return self.raw
 
+    def references(self) -> Sequence[str]:
+        """The text of every literal reference in it."""
+        if self._references is None:
+            self._references = reference_texts(self.json(), self.body)
+        return self._references
+
 
 def read_sent(raw: bytes, definitions: Definitions, limits: Limits) -> Sent:
     """Return the resource in a body of JSON or XML; raise Invalid or TooLarge for a text that is none."""
@@ -55,18 +63,36 @@ def read_sent(raw: bytes, definitions: Definitions, limits: Limits) -> Sent:
 
 
 def read_bundle(raw: bytes, definitions: Definitions, limits: Limits) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a Bundle twice: to be read, and with every token as it was spelled (mostly the same object)."""
+    """Return a Bundle twice: to be read, and with every token as it was spelled (mostly the same objects).
+
+    In the second, resources may stand as bytes, their JSON.
+    """
     if is_xml(raw):
         body = read_sent(raw, definitions, limits).body
         return body, body
     body = parse(raw, limits)
+    parted = _parted(body)
     # Blanks are taken out of strings as well, of both alike: what is equal without them has lost nothing, neither a
     # digit nor a member that was sent twice.
-    if orjson.dumps(body).translate(None, _BLANKS) == raw.translate(None, _BLANKS):
-        return body, body
+    if orjson.dumps(parted, default=orjson.Fragment).translate(None, _BLANKS) == raw.translate(None, _BLANKS):
+        return body, parted
     if issues := repeated_members(raw, body):
         raise Invalid(*issues)
     return body, parse_exact(raw, limits) if may_lose(raw) else body
+
+
+def _parted(bundle: dict[str, Any]) -> dict[str, Any]:
+    """Return the same Bundle with the resources of its entries as JSON, which is what is stored of them."""
+    listed = bundle.get("entry")
+    if not isinstance(listed, list):
+        return bundle
+    entries = [
+        {**entry, "resource": orjson.dumps(entry["resource"])}
+        if isinstance(entry, dict) and isinstance(entry.get("resource"), dict)
+        else entry
+        for entry in listed
+    ]
+    return {**bundle, "entry": entries}
 
 
 def entries_of(body: dict[str, Any], exact: dict[str, Any]) -> Sequence[tuple[dict[str, Any], Sent | None]]:
@@ -86,4 +112,7 @@ def _resource_of(entry: dict[str, Any], twin: dict[str, Any], place: int) -> Sen
     if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
         where = (f"Bundle.entry[{place}].resource",)
         raise Invalid("The resource of an entry must be an object with resourceType.", expression=where)
-    return Sent(resource, exact=twin["resource"], members_counted=True)
+    spelled = twin["resource"]
+    if isinstance(spelled, bytes):
+        return Sent(resource, spelled, members_counted=True)
+    return Sent(resource, exact=spelled, members_counted=True)
