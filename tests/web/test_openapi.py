@@ -25,7 +25,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_it_answers_as_it_says(root, tmp_path):
-    command: list[str | Path] = [PROGRAM, "run", f"{root}/openapi.json", "--max-examples", EXAMPLES, "--seed", "1", "--no-color"]
+    options = ["--max-examples", EXAMPLES, "--seed", "1", "--no-color"]
+    command: list[str | Path] = [PROGRAM, "run", f"{root}/openapi.json", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stdout
 
