@@ -17,16 +17,19 @@ from fhir_server.store.sqlite.search import Match, Search
 
 STEPS_BETWEEN_LOOKS = 20_000
 
+PATIENCE = 10
+"""How many times longer than its own work a search may take: a busy machine does not make it a long one."""
+
 
 class Reader:
-    """Answers from one connection; with `seconds`, a search that takes longer is interrupted."""
+    """Answers from one connection; with `seconds` of its thread's work, a search that takes longer is interrupted."""
 
     def __init__(self, path: Path, seconds: float | None = None) -> None:
         self.connection: Connection = connect(path)
         self.search = Search(self.connection)
         self.reading = Reading(self.connection, self.search.names)
         self._seconds = seconds
-        self._deadline: float | None = None
+        self._deadlines: tuple[float, float] | None = None
         if seconds is not None:
             self.connection.set_progress_handler(self._is_late, STEPS_BETWEEN_LOOKS)
 
@@ -66,12 +69,13 @@ class Reader:
         """Open a snapshot; the time allowed runs from now."""
         self.connection.execute("BEGIN")
         chosen = self.search.begin(t)
-        self._deadline = None if self._seconds is None else time.monotonic() + self._seconds
+        if self._seconds is not None:
+            self._deadlines = time.thread_time() + self._seconds, time.monotonic() + self._seconds * PATIENCE
         return chosen
 
     def end(self) -> None:
         """Close the snapshot."""
-        self._deadline = None
+        self._deadlines = None
         if self.connection.in_transaction:
             self.connection.execute("COMMIT")
 
@@ -83,7 +87,10 @@ class Reader:
         return self.reading.of_resource(match.rid) if match.vid is None else self.reading.placed([match.vid])[0]
 
     def _is_late(self) -> bool:
-        return self._deadline is not None and time.monotonic() > self._deadline
+        if self._deadlines is None:
+            return False
+        work, patience = self._deadlines
+        return time.thread_time() > work or time.monotonic() > patience
 
 
 class Snapshot:
