@@ -61,6 +61,7 @@ from fhir_server.validation.validator import Validator
 
 DATABASE = "nhipcau.sqlite"
 KEY_FILE = "cursor.key"
+COLLECTOR = (20_000, 50, 100)
 
 PAGE = resources.files("fhir_server").joinpath("start_page")
 PAGE_FILES = {
@@ -267,9 +268,11 @@ def web_application(service: Service) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with service.running(works=True):
-            # What was made so far stays for ever: the collector need not look at it again and again.
+            # What was made so far stays for ever: the collector need not look at it again and again. Nor at what
+            # requests hold, which is more for one Bundle than the collector's own threshold, and nearly never a cycle.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(*COLLECTOR)
             yield
 
     async def health() -> dict[str, str]:
