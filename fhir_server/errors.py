@@ -13,6 +13,7 @@
     │   ├── PreconditionFailed conflict          the version or condition named by the client does not hold
     │   └── MultipleMatches    multiple-matches  a condition that must match one thing matches several
     ├── Unsupported            not-supported     it is right, and this server does not do it
+    ├── NoStore                no-store          it cannot be kept now: the disk is full, or fails
     ├── Throttled              throttled         too much was asked in too short a time; later is fine
     └── TooCostly              too-costly        the answer would cost more than one client may take
 
@@ -165,6 +166,12 @@ class Unsupported(FhirError):
     """What was asked is right, and this server does not do it."""
 
     code = "not-supported"
+
+
+class NoStore(FhirError):
+    """What was sent cannot be kept now: the disk is full, or fails. What is stored can be read."""
+
+    code = "no-store"
 
 
 class Throttled(FhirError):

@@ -14,6 +14,7 @@ from fhir_server.errors import (
     Invalid,
     InvalidValue,
     MultipleMatches,
+    NoStore,
     NotFound,
     PreconditionFailed,
     Throttled,
@@ -82,6 +83,7 @@ STATUS: dict[type[FhirError], HTTPStatus] = {
     UnknownMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     TooSlow: HTTPStatus.REQUEST_TIMEOUT,
     Unsupported: HTTPStatus.BAD_REQUEST,
+    NoStore: HTTPStatus.INSUFFICIENT_STORAGE,
     Throttled: HTTPStatus.TOO_MANY_REQUESTS,
     TooCostly: HTTPStatus.UNPROCESSABLE_ENTITY,
 }

@@ -10,6 +10,8 @@ import apsw
 
 Connection = apsw.Connection
 Interrupted = apsw.InterruptError
+Unwritable = apsw.FullError, apsw.IOError, apsw.ReadOnlyError
+"""What SQLite raises where the disk takes no more."""
 Value = int | float | str | bytes | None
 
 PAGES_BETWEEN_CHECKPOINTS = 4000

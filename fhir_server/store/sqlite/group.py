@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from fhir_server.errors import NoStore
 from fhir_server.store.protocol import Unmet
+from fhir_server.store.sqlite.connection import Unwritable
 from fhir_server.store.sqlite.turn import Turn
 from fhir_server.store.sqlite.writer import Undecided, Writer
 
@@ -133,7 +135,11 @@ def settle(future: asyncio.Future[Any], outcome: Any) -> None:
     """Tell whoever waits, if anyone still does."""
     if future.done():
         return
-    if isinstance(outcome, BaseException):
+    if isinstance(outcome, Unwritable):
+        failure = NoStore("The server cannot keep anything now: its disk is full, or fails. What it has can be read.")
+        failure.__cause__ = outcome
+        future.set_exception(failure)
+    elif isinstance(outcome, BaseException):
         future.set_exception(outcome)
     else:
         future.set_result(outcome)
