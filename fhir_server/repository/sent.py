@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,15 +62,23 @@ def read_sent(raw: bytes, definitions: Definitions, limits: Limits) -> Sent:
     return Sent(body, members_counted=True)
 
 
-def read_bundle(raw: bytes, definitions: Definitions, limits: Limits) -> tuple[dict[str, Any], dict[str, Any]]:
+def accept_all(_bundle: dict[str, Any]) -> None:
+    """Refuse no Bundle."""
+
+
+def read_bundle(
+    raw: bytes, definitions: Definitions, limits: Limits, refuse: Callable[[dict[str, Any]], None] = accept_all
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a Bundle twice: to be read, and with every token as it was spelled (mostly the same objects).
 
-    In the second, resources may stand as bytes, their JSON.
+    In the second, resources may stand as bytes, their JSON. `refuse` sees the Bundle before what costs most is done.
     """
     if is_xml(raw):
         body = read_sent(raw, definitions, limits).body
+        refuse(body)
         return body, body
     body = parse(raw, limits)
+    refuse(body)
     parted = _parted(body)
     # Blanks are taken out of strings as well, of both alike: what is equal without them has lost nothing, neither a
     # digit nor a member that was sent twice.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -16,6 +17,7 @@ from fhir_server.rest.exchange import Exchange, Reply
 from fhir_server.rest.node import Node
 from fhir_server.rest.representation import format_of
 from fhir_server.rest.router import steps_of
+from fhir_server.settings import Settings
 
 HEADERS: Mapping[str, bytes] = {
     "ifMatch": b"if-match",
@@ -48,19 +50,23 @@ class Bundle:
 def bundle_in(node: Node, exchange: Exchange) -> Bundle:
     """Return the Bundle that a request carries; raise Invalid for another resource, TooLarge for too many entries."""
     format_of(exchange.headers.get(b"content-type"))
-    body, exact = read_bundle(exchange.body, node.definitions, node.bundle_limits)
+    refuse = partial(refuse_excess, node.settings)
+    body, exact = read_bundle(exchange.body, node.definitions, node.bundle_limits, refuse)
+    listed = entries_of(body, exact)
+    return Bundle(str(body.get("type")), tuple(_entry(exchange, *each, place) for place, each in enumerate(listed)))
+
+
+def refuse_excess(settings: Settings, body: Mapping[str, Any]) -> None:
+    """Raise Invalid for what is no Bundle, TooLarge for one with too many entries."""
     if body["resourceType"] != "Bundle":
         kind = str(body["resourceType"])[:80]
         fix = f"Send a {kind} to /{kind}, or a Bundle of type batch or transaction here."
         raise Invalid(Issue("error", "invalid", f"The base URL takes a Bundle, not a {kind}.", fix=fix))
-    kind = str(body.get("type"))
-    settings = node.settings
+    kind, listed = str(body.get("type")), body.get("entry")
     limit = settings.batch_entries if kind == "batch" else settings.transaction_entries
-    listed = entries_of(body, exact)
-    if len(listed) > limit:
-        text = f"The {kind} has {len(listed):,} entries; at most {limit:,} are taken at once."
+    if isinstance(listed, list) and len(listed) > limit:
+        text = f"The {kind[:40]} has {len(listed):,} entries; at most {limit:,} are taken at once."
         raise TooLarge(Issue("error", "too-costly", text, ("Bundle.entry",)))
-    return Bundle(kind, tuple(_entry(exchange, *each, place) for place, each in enumerate(listed)))
 
 
 def _entry(outer: Exchange, entry: Mapping[str, Any], sent: Sent | None, place: int) -> Entry:
