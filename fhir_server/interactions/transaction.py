@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fhir_server.errors import Invalid, Issue
 from fhir_server.repository.write import Write, placed
 from fhir_server.rest.answer import written
@@ -37,7 +35,9 @@ def write_of(node: Node, entry: Entry) -> Write:
         if route.write is None:
             text = f"{entry.exchange.method} {'/'.join(entry.exchange.path)[:100]} cannot be part of a transaction."
             raise Invalid(Issue("error", "not-supported", text))
-        return replace(route.write(node, entry.exchange), place=entry.place, full_url=entry.full_url)
+        write = route.write(node, entry.exchange)
+        write.place, write.full_url = entry.place, entry.full_url
+        return write
 
 
 def refuse_twins(sent: Bundle) -> None:

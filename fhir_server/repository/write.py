@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -62,15 +61,21 @@ class Saved:
 Found = frozenset[tuple[str, str]]
 
 
-@contextmanager
-def placed(place: int | None) -> Iterator[None]:
-    """Name the entry of a Bundle in what fails within."""
-    try:
-        yield
-    except FhirError as failure:
-        if place is not None:
-            failure.issues = tuple(at_entry(issue, place) for issue in failure.issues)
-        raise
+class placed:  # noqa: N801 -- it is used as a word of the language: with placed(...)
+    """Names the entry of a Bundle in what fails within."""
+
+    __slots__ = ("_place",)
+
+    def __init__(self, place: int | None) -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _kind: object, failure: BaseException | None, _trace: object) -> None:
+        """Place a failure."""
+        if isinstance(failure, FhirError) and self._place is not None:
+            failure.issues = tuple(at_entry(issue, self._place) for issue in failure.issues)
 
 
 def at_entry(issue: Issue, place: int) -> Issue:
