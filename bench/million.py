@@ -47,6 +47,8 @@ def compared(shared: Path, resources: int, *, keep: bool, tell: Tell) -> list[Fi
         tell(figure)
 
     seen: list[dict[str, Figure]] = []
+    if not keep:
+        shutil.rmtree(FOLDER, ignore_errors=True)
     try:
         for size in (FEW, resources):
             data = FOLDER / str(size)
@@ -66,9 +68,9 @@ def compared(shared: Path, resources: int, *, keep: bool, tell: Tell) -> list[Fi
 
 def loaded(found: Sequence[Template], size: int, data: Path, tell: Tell) -> None:
     """Multiply and import so many resources into a folder, unless it was kept from a former run."""
-    if data.is_dir():
-        return
     files = data.with_suffix(".files")
+    if data.is_dir() and not files.is_dir():
+        return
     files.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     written = write(found, size, files, SEED)
