@@ -118,10 +118,9 @@ def _place(raw: bytes, at: int) -> str:
 
 
 def _refuse_excess(raw: bytes, body: Any, limits: Limits) -> None:
-    # Most bodies are too small to pass any limit, which the number of opening brackets and bytes shows at once.
-    if len(raw.translate(None, _ALL_BUT_OPENINGS)) <= limits.depth and len(raw) <= min(
-        limits.keys * _SHORTEST_MEMBER, limits.string
-    ):
+    # Most bodies are too small to pass any limit, which their length and number of opening brackets show at once.
+    may_have_keys = len(raw) > limits.keys * _SHORTEST_MEMBER and raw.count(b":") > limits.keys
+    if not may_have_keys and len(raw) <= limits.string and _openings(raw) <= limits.depth:
         return
     if _is_within(raw, limits):
         return
@@ -134,6 +133,10 @@ def _refuse_excess(raw: bytes, body: Any, limits: Limits) -> None:
             _refuse_long_strings(body, containers, limits.string)
     if keys > limits.keys:
         raise TooLarge(Issue("error", "too-long", f"The body has {keys} members; at most {limits.keys} are read."))
+
+
+def _openings(raw: bytes) -> int:
+    return len(raw.translate(None, _ALL_BUT_OPENINGS))
 
 
 def _is_within(raw: bytes, limits: Limits) -> bool:
