@@ -132,8 +132,9 @@ def match_problems(resource: Json, mode: str, types: Sequence[str]) -> Iterator[
 
 def searched_types(bundle: Json) -> Sequence[str]:
     """The types that the self link says were searched for; none when it does not tell."""
-    links: Any = bundle.get("link")
-    found = (x.get("url") for x in links if x.__class__ is dict and x.get("relation") == "self") if links else ()
+    sent: Any = bundle.get("link")
+    links = sent if sent.__class__ is list else ()
+    found = (x.get("url") for x in links if x.__class__ is dict and x.get("relation") == "self")
     url = next((u for u in found if u.__class__ is str), None)
     if url is None:
         return ()

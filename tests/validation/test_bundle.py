@@ -201,3 +201,9 @@ def test_a_document_starts_with_a_composition():
     body["entry"].reverse()
     assert is_refused(body)
     assert any("must start with a Composition" in text for text in errors(body))
+
+
+@pytest.mark.parametrize("link", [1.5, True, "self", {"relation": "self"}])
+def test_links_of_a_wrong_shape_are_only_found_wrong(link):
+    body = resource("Bundle", type="searchset", link=link, entry=[{"search": {"mode": "match"}}])
+    assert is_refused(body)
