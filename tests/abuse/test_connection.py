@@ -151,7 +151,9 @@ def test_42_a_busy_connection_is_not_given_to_another(program):
     with ExitStack() as open_connections:
         busy = open_connections.enter_context(socket.create_connection(("127.0.0.1", program.port), timeout=10))
         body = b'{"resourceType":"Patient"}'
-        busy.sendall(POST + CLOSE + b"Content-Length: %d\r\n\r\n" % len(body) + body[:5])
+        busy.sendall(POST + CLOSE + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body))
+        assert busy.recv(65536).startswith(b"HTTP/1.1 100 ")  # now the server knows that it is busy
+        busy.sendall(body[:5])
         for _ in range(2 * PLACES):
             open_connections.enter_context(socket.create_connection(("127.0.0.1", program.port), timeout=10))
         busy.sendall(body[5:])
