@@ -123,12 +123,6 @@ class Definitions:
         own = self._global_profiles.get(resource_type, ()) if self._global_profiles else ()
         return (*below, *own) if own else below
 
-    def add_structure(self, structure: Structure) -> None:
-        """Take in a structure whose snapshot was made elsewhere."""
-        self._structures.add(structure)
-        self._learn(structure)
-        self.grow()
-
     def grow(self) -> None:
         """Let what was read from older definitions, here and in those that extend these, be read again."""
         self.generation += 1

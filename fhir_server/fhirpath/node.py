@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from fhir_server.fhirpath.quantity import UCUM, Quantity
@@ -149,11 +149,3 @@ def plain(item: Any) -> Json:
         body: dict[str, Any] = {"value": item.value, "unit": item.unit}
         return body | ({"system": item.system, "code": item.unit} if item.system == UCUM else {})
     return str(item)
-
-
-def decimal_of(text: str) -> Decimal | None:
-    """Text as a decimal; None when it is not one."""
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return None

@@ -202,11 +202,6 @@ def shifted(value: Temporal, minutes: int) -> Temporal:
     return replace(value, fields=fields[: max(len(value.fields), 5 if minutes % 60 else 0)], offset=0)
 
 
-def as_date_time(value: Temporal) -> Temporal:
-    """A Date converts to a DateTime implicitly; others stay."""
-    return DateTime(value.fields) if isinstance(value, Date) else value
-
-
 def compare(left: Temporal, right: Temporal) -> int | None:
     """-1, 0 or 1; None when precision or a missing zone leave it open, or the kinds are not comparable."""
     if left.first != right.first:
