@@ -157,7 +157,8 @@ class Include:
     """Resources that come along with the matches.
 
     Forward: what the literal references of `parameters` in resources of type `source` point to, only of type `target`
-    where one is named; a reference to a version brings that version; canonicals are looked up by `canonicals`, the
+    where one is named; a reference to a version brings that version and not the current one, unless the resource refers
+    to that as well; canonicals are looked up by `canonicals`, the
     numbers of the parameter `url` of each type that may be meant. Reverse: resources of type `source` whose
     `parameters` refer to a match. With `iterate` it is applied to what was included as well, until nothing new comes.
     """

@@ -18,6 +18,7 @@ from fhir_server.search.plan import (
     EVERYTHING,
     NOTHING,
     Chain,
+    Ids,
     Include,
     Not,
     Plan,
@@ -369,6 +370,22 @@ def test_what_is_referred_to_and_what_refers_come_along(store, run):
     back = Include("Observation", (SUBJECT,), reverse=True, iterate=True)
     page = run(store.run(Plan(plan.arms, includes=(*plan.includes, back)), 1))
     assert sorted(v.id for v in page.included) == ["a", "p"]
+
+
+def test_a_reference_to_a_version_brings_that_version_alone(store, run):
+    def referring(resource_id: str, *texts: str) -> Change:
+        named = ",".join(f'{{"reference":"{text}"}}' for text in texts)
+        rows = [(SUBJECT, "a", "Patient"), (SUBJECT + 3, "Patient/a/_history/1", "")]
+        content = Content(b'{"meta":{', f'}},"performer":[{named}]}}'.encode())
+        return Change("PUT", "Observation", resource_id, content, rows)
+
+    run(put(store, change("Patient", "a")))
+    run(put(store, change("Patient", "a", (NAME, "an", ""))))
+    both = ("Patient/a/_history/1", "Patient/a")
+    run(put(store, referring("one", both[0]), referring("two", *both)))
+    for resource_id, versions in (("one", [1]), ("two", [1, 2])):
+        plan = Plan({"Observation": Ids((resource_id,))}, includes=(Include("Observation", (SUBJECT,)),))
+        assert sorted(v.version for v in run(store.run(plan, 9)).included) == versions
 
 
 def test_a_plan_for_nothing_finds_nothing(store, run):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import orjson
 
@@ -57,16 +57,23 @@ class Inclusion:
             if version.type != include.source:
                 continue
             kept = value(self._connection, "SELECT rows FROM version WHERE vid=?", (version.place,))
-            for p, v, x, *_ in orjson.loads(kept):
-                for parameter in include.parameters:
-                    if parameter <= p <= parameter + Reference.CANONICAL:
-                        yield from self._pointed(include, p - parameter, v, x)
+            held = [
+                (p - parameter, v, x)
+                for p, v, x, *_ in orjson.loads(kept)
+                for parameter in include.parameters
+                if parameter <= p <= parameter + Reference.CANONICAL
+            ]
+            pinned = pinned_only((v for facet, v, _ in held if facet == Reference.VERSION), version.body or b"")
+            for facet, v, x in held:
+                yield from self._pointed(include, facet, v, x, pinned)
 
-    def _pointed(self, include: Include, facet: int, v: str, x: int | str) -> Iterator[Version]:
+    def _pointed(
+        self, include: Include, facet: int, v: str, x: int | str, pinned: Collection[str]
+    ) -> Iterator[Version]:
         found = None
         if facet == Reference.LITERAL and isinstance(x, int):
             name = self._search.names.text(x)
-            if name and include.target in (None, name):
+            if name and include.target in (None, name) and f"{name}/{v}" not in pinned:
                 found = self._reading.at(name, v, self._t)
         elif facet == Reference.VERSION:
             name, resource_id, _, number = (*v.split("/"), "", "", "")[:4]
@@ -98,3 +105,12 @@ class Inclusion:
             statement = f"SELECT DISTINCT {side.vid}{clause} LIMIT {MOST_INCLUDED}"
             found += [vid for (vid,) in rows(self._connection, statement, arguments)]
         yield from self._reading.placed(sorted(found))
+
+
+def pinned_only(versions: Iterable[str], body: bytes) -> frozenset[str]:
+    """Of the versions that a resource refers to, those whose resource it does not also name without a version.
+
+    Both have a row for the resource itself, which tells them not apart.
+    """
+    paths = {path.partition("/_history/")[0] for path in versions}
+    return frozenset(path for path in paths if f'{path}"'.encode() not in body)
