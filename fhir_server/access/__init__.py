@@ -1,0 +1,1 @@
+"""Who may see what: pure decisions over callers, scopes, roles, facilities and consent."""
