@@ -36,8 +36,8 @@ from fhir_server.resource.query_string import pairs_in
 from fhir_server.resource.reference import parse_reference
 from fhir_server.search.plan import Plan, Row, Test
 from fhir_server.search.query import Searcher
+from fhir_server.store.pending import holds
 from fhir_server.store.protocol import Change, Committed, Expectation, Method, Request, Store, Version
-from fhir_server.store.sqlite.pending import holds
 
 ORDER: Mapping[Method, int] = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
 PREPARED_IN_A_ROW = 20

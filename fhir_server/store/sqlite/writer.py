@@ -11,6 +11,7 @@ from fhir_server.resource.instant import Clock, instant
 from fhir_server.search.plan import Plan
 from fhir_server.search.row import Row
 from fhir_server.store.content import stamped
+from fhir_server.store.pending import Pending
 from fhir_server.store.protocol import (
     PLACES,
     Change,
@@ -27,7 +28,6 @@ from fhir_server.store.protocol import (
 )
 from fhir_server.store.sqlite.connection import Connection, Value, row, value
 from fhir_server.store.sqlite.naming import Names, Parameters, Used
-from fhir_server.store.sqlite.pending import Pending
 from fhir_server.store.sqlite.tail import spread
 
 METHODS: tuple[Method, ...] = get_args(Method)
