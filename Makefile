@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 PINNED := requirements.txt requirements-dev.txt
+DEBIAN := debian-packages.txt debian-packages.sh
 NPM_CLIENT := tests/clients/package.json tests/clients/package-lock.json tests/clients/.npmrc
 STAMP := .venv/.made-from
 PORT ?= 8080
@@ -17,13 +18,14 @@ help: ## list these targets
 	@sed -nE 's/^([a-z0-9]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 14
 
 setup: ## make .venv/ with all that running and testing need; instant when nothing changed
-	@digest=$$(cat $(PINNED) $(NPM_CLIENT) pyproject.toml | sha256sum); \
+	@digest=$$(cat $(PINNED) $(NPM_CLIENT) $(DEBIAN) pyproject.toml | sha256sum); \
 	if [ "$$digest" = "$$(cat $(STAMP) 2>/dev/null || true)" ]; then exit 0; fi; \
 	[ -x $(BIN)/pip ] || bash setup.sh; \
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt --requirement requirements-dev.txt; \
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .; \
 	mkdir -p build/clients; cp $(NPM_CLIENT) build/clients; \
 	npm ci --prefix build/clients --silent --no-audit --no-fund || echo "npm is missing or failed: the test of the npm client will skip."; \
+	bash debian-packages.sh; \
 	echo "$$digest" > $(STAMP)
 
 run: setup ## start the server on this machine (PORT=8080) and say what to open

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import mongodb as mongodb_server
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -23,6 +25,13 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no shared data in {folder}: set NHIPCAU_SHARED to its folder")
     return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def mongodb() -> Iterator[str]:
+    """The URL of a MongoDB, without a database: each test makes one of its own."""
+    with mongodb_server.started_or_skipped() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
