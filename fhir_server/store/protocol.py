@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
@@ -21,7 +22,8 @@ PLACES = 1 << 20
 class Version(NamedTuple):
     """One version of a resource, its number counted from 1, its `place` in the order of all versions.
 
-    `at` is its moment in milliseconds; `body` is None for a deletion.
+    `at` is its moment in milliseconds; `body` is None for a deletion. `label` is what its writer gave along: it is kept
+    beside the resource and never part of it.
     """
 
     type: str
@@ -31,6 +33,7 @@ class Version(NamedTuple):
     at: int
     method: Method
     body: bytes | None
+    label: str = ""
 
     @property
     def t(self) -> int:
@@ -51,7 +54,8 @@ class Change:
     """What becomes of one resource; `content` is None for a deletion, and `rows` are its index rows.
 
     `if_match` is the version that must be current (0: none may exist, or the current one is a deletion). With
-    `skip_equal` an update whose content is that of the current version makes no new version.
+    `skip_equal` an update whose content is that of the current version makes no new version. `label` is kept with the
+    version.
     """
 
     method: Method
@@ -61,6 +65,7 @@ class Change:
     rows: Sequence[Row] = ()
     if_match: int | None = None
     skip_equal: bool = False
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +86,15 @@ class Request:
     """Changes that stand or fall together, and what must hold for them; no resource is changed twice.
 
     `exists` are resources `(type, id)` that must exist, and not be deleted, once the changes are made: the targets of
-    references. `key` identifies the request where its outcome may have to be looked up after a lost reply.
+    references. `key` identifies the request where its outcome may have to be looked up after a lost reply. `records`
+    are entered in the ledger with the changes, one JSON text each, without line breaks.
     """
 
     changes: tuple[Change, ...]
     expectations: tuple[Expectation, ...] = ()
     exists: tuple[tuple[str, str], ...] = ()
     key: str | None = None
+    records: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +195,32 @@ class Indexed:
     rows: Sequence[Row]
 
 
+class Recorded(NamedTuple):
+    """An entry of the ledger: its number, counted from 1, its text, and the beginning of its digest."""
+
+    number: int
+    text: bytes
+    mark: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Entries of the ledger in their order, and the digests before the first and after the last of them."""
+
+    before: bytes
+    entries: tuple[Recorded, ...]
+    after: bytes
+
+
+MARK_BYTES = 8
+FIRST_DIGEST = bytes(32)
+
+
+def chained(digest: bytes, text: bytes) -> bytes:
+    """The digest of an entry of the ledger: of the digest before it, and its text."""
+    return sha256(digest + text).digest()
+
+
 class Store(Protocol):
     """Remembers versions of resources and finds them by index rows; knows no rule of FHIR.
 
@@ -212,6 +245,9 @@ class Store(Protocol):
 
     *Parameters.* Numbers are given out once, for all processes and for ever. Other rows for a version that is current
     change what is found now, and nothing else.
+
+    *Ledger.* Entries are numbered from 1 without a gap, in one order for all processes, and never change. Each has the
+    digest `chained` from the one before it. Records of a request are entered if and when its changes are made.
 
     *Notes.* A note is a short text under a name, the same for all processes and durable when `keep` returns. Of many
     who change the same text of a note at once, one succeeds.
@@ -257,6 +293,14 @@ class Store(Protocol):
 
     async def keep(self, name: str, text: str | None, former: str | None) -> bool:
         """Keep a text under a name (None: nothing) if `former` is what stands there now; False when it is not."""
+        ...
+
+    async def record(self, records: Sequence[bytes]) -> None:
+        """Enter records in the ledger, durably when it returns."""
+        ...
+
+    async def ledger(self, after: int, limit: int) -> Stretch:
+        """Entries behind a number, about so many at most: where none are returned, there are none."""
         ...
 
     async def backup(self, target: Path) -> int:

@@ -22,14 +22,20 @@ def changed(path, *statements):
     connection.close()
 
 
-def test_a_file_without_notes_is_given_a_place_for_them(tmp_path):
+def test_a_file_of_the_first_release_is_brought_up_to_date(tmp_path):
     path = tmp_path / "store.db"
 
     async def made():
         await SqliteStore(path).close()
 
     asyncio.run(made())
-    changed(path, "DROP TABLE note", "PRAGMA user_version=1")
+    changed(
+        path,
+        "DROP TABLE note",
+        "DROP TABLE ledger",
+        "ALTER TABLE version DROP COLUMN label",
+        "PRAGMA user_version=1",
+    )
     asyncio.run(opened_and_closed(path))
 
 

@@ -18,6 +18,9 @@ PAGES_BETWEEN_CHECKPOINTS = 4000
 CACHE_MEBIBYTES = 32
 BUSY_MILLISECONDS = 10_000
 
+LEDGER = (
+    "CREATE TABLE ledger(last INTEGER PRIMARY KEY, digest BLOB NOT NULL, marks BLOB NOT NULL, entries BLOB NOT NULL)"
+)
 NOTES = "CREATE TABLE note(name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID"
 TABLES = f"""
 CREATE TABLE version(
@@ -30,7 +33,8 @@ CREATE TABLE version(
   earlier INTEGER NOT NULL,
   id TEXT NOT NULL,
   rows BLOB,
-  body BLOB);
+  body BLOB,
+  label TEXT);
 CREATE INDEX version_by_type ON version(type);
 CREATE UNIQUE INDEX version_by_number ON version(rid, version) WHERE version > 1;
 CREATE TABLE resource(
@@ -56,6 +60,7 @@ CREATE TABLE merging(
   numbered INTEGER NOT NULL);
 INSERT INTO merging VALUES(1, 0, 0, NULL, 0, 0);
 {NOTES};
+{LEDGER};
 CREATE VIRTUAL TABLE prose USING fts5(narrative, content, content='', tokenize='unicode61');
 """
 """
@@ -64,10 +69,11 @@ CREATE VIRTUAL TABLE prose USING fts5(narrative, content, content='', tokenize='
 commit place `merged`, sorted by value and by resource; what came later is in the tail of each process. `kept` counts;
 `used` has the longest of all ranges of a number,
 `numbered` counts parameters. `prose` holds the words of versions up to the place `told`. `note` holds the notes
-of the node.
+of the node, `ledger` a row for what was entered by one commit: the number and digest of its last entry, the beginning
+of the digest of each, and their texts by line.
 """
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 def script(connection: Connection, text: str) -> None:
@@ -78,6 +84,7 @@ def script(connection: Connection, text: str) -> None:
 
 STEPS: dict[int, Callable[[Connection], None]] = {
     1: lambda connection: script(connection, NOTES),
+    2: lambda connection: script(connection, f"ALTER TABLE version ADD COLUMN label TEXT; {LEDGER}"),
 }
 """What brings a file from the schema of that number to the next."""
 

@@ -10,13 +10,13 @@ from fhir_server.store.sqlite.moment import place_at
 from fhir_server.store.sqlite.naming import Names
 from fhir_server.store.sqlite.writer import METHODS
 
-COLUMNS = "version, vid, at, method, body"
+COLUMNS = "version, vid, at, method, body, label"
 OF_RESOURCE = "(SELECT rid FROM resource WHERE type=? AND id=?)"
 # A scalar subquery in place of a join: as a join the same look-up costs three times as much.
 CURRENT = f"SELECT {COLUMNS} FROM version WHERE vid=(SELECT vid FROM resource WHERE type=? AND id=?)"
 NUMBERED = f"SELECT {COLUMNS} FROM version WHERE rid={OF_RESOURCE} AND version>1 AND version=?"
 BEFORE = "SELECT vid, earlier FROM version WHERE vid=?"
-FULL = "SELECT type, id, version, vid, at, method, body FROM version"
+FULL = "SELECT type, id, version, vid, at, method, body, label FROM version"
 LOT = 64
 LOT_OF_VERSIONS = f"{FULL} WHERE vid IN ({','.join('?' * LOT)})"
 
@@ -123,11 +123,11 @@ class Reading:
         statement = f"{FULL} WHERE {' AND '.join(conditions)} ORDER BY vid {way} LIMIT ?"
         return [self._full(found) for found in rows(self._connection, statement, (*arguments, limit))]
 
-    def _full(self, found: tuple[int, str, int, int, int, int, bytes | None]) -> Version:
-        kind, resource_id, number, vid, at, method, body = found
-        return Version(self._names.text(kind), resource_id, number, vid, at, METHODS[method], body)
+    def _full(self, found: tuple[int, str, int, int, int, int, bytes | None, str | None]) -> Version:
+        kind, resource_id, number, vid, at, method, body, label = found
+        return Version(self._names.text(kind), resource_id, number, vid, at, METHODS[method], body, label or "")
 
 
-def _version(name: str, resource_id: str, found: tuple[int, int, int, int, bytes | None]) -> Version:
-    number, vid, at, method, body = found
-    return Version(name, resource_id, number, vid, at, METHODS[method], body)
+def _version(name: str, resource_id: str, found: tuple[int, int, int, int, bytes | None, str | None]) -> Version:
+    number, vid, at, method, body, label = found
+    return Version(name, resource_id, number, vid, at, METHODS[method], body, label or "")

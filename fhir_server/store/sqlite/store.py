@@ -12,9 +12,21 @@ from typing import TypeVar
 
 from fhir_server.resource.instant import Clock
 from fhir_server.search.plan import Plan
-from fhir_server.store.protocol import PLACES, Committed, Indexed, Numbered, Page, Request, Scope, Snapshot, Version
+from fhir_server.store.protocol import (
+    PLACES,
+    Committed,
+    Indexed,
+    Numbered,
+    Page,
+    Request,
+    Scope,
+    Snapshot,
+    Stretch,
+    Version,
+)
 from fhir_server.store.sqlite.connection import Interrupted, connect, copy, establish, value
 from fhir_server.store.sqlite.group import GroupCommit
+from fhir_server.store.sqlite.ledger import stretch
 from fhir_server.store.sqlite.merge import Merge
 from fhir_server.store.sqlite.prose import Prose, asks_for_text
 from fhir_server.store.sqlite.reader import Reader
@@ -110,6 +122,14 @@ class SqliteStore:
         """Keep a text under a name (None: nothing) if `former` is what stands there now; False when it is not."""
         return await self._group.submit(lambda: self._writer.keep(name, text, former))
 
+    async def record(self, records: Sequence[bytes]) -> None:
+        """Enter records in the ledger, durably when it returns."""
+        await self._group.submit(lambda: self._writer.ledger.add(records))
+
+    async def ledger(self, after: int, limit: int) -> Stretch:
+        """Entries behind a number, about so many at most."""
+        return stretch(self._reader.connection, after, limit)
+
     async def backup(self, target: Path) -> int:
         """Copy the store into a new file while it is used; return the last commit in the copy."""
 
@@ -149,6 +169,8 @@ class SqliteStore:
         return done, behind
 
     def _share(self, changes: int) -> None:
+        if not changes:
+            return
         self._reader.catch_up()
         self._merge.share(changes)
 

@@ -27,6 +27,7 @@ from fhir_server.store.protocol import (
     VersionUnmet,
 )
 from fhir_server.store.sqlite.connection import Connection, Value, row, value
+from fhir_server.store.sqlite.ledger import Ledger
 from fhir_server.store.sqlite.naming import Names, Parameters, Used
 from fhir_server.store.sqlite.tail import spread
 
@@ -36,11 +37,12 @@ METHOD_NUMBERS = {method: number for number, method in enumerate(METHODS)}
 # A scalar subquery in place of a join: as a join the same look-up costs three times as much.
 CURRENT = "SELECT rid, vid, version, deleted FROM resource WHERE type=? AND id=?"
 LAST = "SELECT vid, at FROM version ORDER BY vid DESC LIMIT 1"
-BODY = "SELECT at, method, body FROM version WHERE vid=?"
+BODY = "SELECT at, method, body, label FROM version WHERE vid=?"
 INSERT_RESOURCE = "INSERT INTO resource(rid, vid, version, type, deleted, id) VALUES(?,?,?,?,?,?)"
 UPDATE_RESOURCE = "UPDATE resource SET vid=?, version=?, deleted=? WHERE rid=?"
 INSERT_VERSION = (
-    "INSERT INTO version(vid, rid, version, type, at, method, earlier, id, rows, body) VALUES(?,?,?,?,?,?,?,?,?,?)"
+    "INSERT INTO version(vid, rid, version, type, at, method, earlier, id, rows, body, label)"
+    " VALUES(?,?,?,?,?,?,?,?,?,?,?)"
 )
 COUNT = "INSERT INTO kept VALUES(?,?) ON CONFLICT DO UPDATE SET resources=resources+excluded.resources"
 
@@ -73,6 +75,7 @@ class Writer:
         self._clock = clock
         self._find = find
         self._pending = Pending()
+        self.ledger = Ledger(connection)
         self._grown: dict[int, int] = {}
         self.last = 0
         self._rid = 0
@@ -114,6 +117,8 @@ class Writer:
             outcomes.append(outcome)
         if place % PLACES:
             self.last = place - 1
+        if request.records:
+            self.ledger.add(request.records)
         return Committed(self.t, tuple(outcomes))
 
     def current(self, entry: Indexed) -> tuple[int, int]:
@@ -154,7 +159,8 @@ class Writer:
         self._used.kept()
 
     def count(self) -> None:
-        """Write what the transaction added to the number of resources of each type."""
+        """Write what the transaction added to the number of resources of each type, and to the ledger."""
+        self.ledger.write()
         for kind, growth in self._grown.items():
             if growth:
                 self.connection.execute(COUNT, (kind, growth))
@@ -171,6 +177,7 @@ class Writer:
     def _forget(self) -> None:
         self._pending.clear()
         self._grown.clear()
+        self.ledger.forget()
 
     def _current(self, change: Change) -> Current | None:
         kind = self.names.number(change.type)
@@ -178,8 +185,8 @@ class Writer:
         return None if found is None else Current(*found)
 
     def _version(self, change: Change, current: Current) -> Version:
-        at, method, body = row(self.connection, BODY, (current.vid,))
-        return Version(change.type, change.id, current.version, current.vid, at, METHODS[method], body)
+        at, method, body, label = row(self.connection, BODY, (current.vid,))
+        return Version(change.type, change.id, current.version, current.vid, at, METHODS[method], body, label or "")
 
     def _match(self, index: int, change: Change, current: Current | None) -> None:
         live = 0 if current is None or current.deleted else current.version
@@ -233,11 +240,11 @@ class Writer:
         kept = None if deleted else self._kept(change.rows)
         earlier = 0 if current is None else current.vid
         method = METHOD_NUMBERS[change.method]
-        fields = (place, rid, number, kind, self._at, method, earlier, change.id, kept, body)
+        fields = (place, rid, number, kind, self._at, method, earlier, change.id, kept, body, change.label or None)
         self.connection.execute(INSERT_VERSION, fields)
         if lived == deleted:
             self._grown[kind] = self._grown.get(kind, 0) + (-1 if deleted else 1)
-        version = Version(change.type, change.id, number, place, self._at, change.method, body)
+        version = Version(change.type, change.id, number, place, self._at, change.method, body, change.label)
         return Outcome("deleted" if deleted else "updated" if lived else "created", version)
 
     def _kept(self, rows: Sequence[Row]) -> bytes:

@@ -1,0 +1,61 @@
+"""The ledger in the file: entries that are only ever added, each chained to the one before by its digest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fhir_server.store.protocol import FIRST_DIGEST, MARK_BYTES, Recorded, Stretch, chained
+from fhir_server.store.sqlite.connection import Connection, row, rows
+
+HEAD = "SELECT last, digest FROM ledger ORDER BY last DESC LIMIT 1"
+INSERT = "INSERT INTO ledger VALUES(?,?,?,?)"
+BEHIND = "SELECT last, digest, marks, entries FROM ledger WHERE last>? ORDER BY last LIMIT ?"
+BEFORE = "SELECT digest FROM ledger WHERE last<=? ORDER BY last DESC LIMIT 1"
+LINE = b"\n"
+
+
+class Ledger:
+    """Gathers what a write transaction enters."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._waiting: list[bytes] = []
+
+    def add(self, records: Sequence[bytes]) -> None:
+        """Let records be entered with this transaction."""
+        self._waiting += records
+
+    def write(self) -> None:
+        """Enter what waits; in the turn of this process, at the end of its transaction."""
+        if not self._waiting:
+            return
+        last, digest = row(self._connection, HEAD) or (0, FIRST_DIGEST)
+        marks = []
+        for text in self._waiting:
+            digest = chained(digest, text)
+            marks.append(digest[:MARK_BYTES])
+        entered = last + len(marks), digest, b"".join(marks), LINE.join(self._waiting)
+        self._connection.execute(INSERT, entered)
+
+    def forget(self) -> None:
+        """The transaction is over."""
+        if self._waiting:
+            self._waiting = []
+
+
+def stretch(connection: Connection, after: int, limit: int) -> Stretch:
+    """The entries behind a number: those of whole commits, until there are so many."""
+    before = row(connection, BEFORE, (after,))
+    digest: bytes = before[0] if before else FIRST_DIGEST
+    found: list[Recorded] = []
+    ended = digest
+    for last, ended_by, marks, texts in rows(connection, BEHIND, (after, limit)):
+        lines = texts.split(LINE)
+        first = last - len(lines) + 1
+        found += [
+            Recorded(first + n, text, marks[n * MARK_BYTES : (n + 1) * MARK_BYTES]) for n, text in enumerate(lines)
+        ]
+        ended = ended_by
+        if len(found) >= limit:
+            break
+    return Stretch(digest, tuple(found), ended)

@@ -1,0 +1,101 @@
+"""What every store promises of labels and of its ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fhir_server.store.protocol import FIRST_DIGEST, MARK_BYTES, Request, Scope, VersionUnmet, chained
+from tests.contracts.resources import PARAMETERS, change, deletion
+from tests.contracts.test_store import STORES
+
+
+@pytest.fixture(params=STORES)
+def opened(request, tmp_path) -> Iterator[Any]:
+    """Opens the store of this test, each call in the place of one more process."""
+    stores: list[Any] = []
+    with asyncio.Runner() as runner:
+
+        def one_more() -> Any:
+            stores.append(STORES[request.param](tmp_path))
+            return stores[-1]
+
+        one_more.run = runner.run  # type: ignore[attr-defined] # a second way in is enough for tests
+        yield one_more
+        for store in stores:
+            runner.run(store.close())
+
+
+@pytest.fixture
+def run(opened):
+    return opened.run
+
+
+@pytest.fixture
+def store(opened, run) -> Any:
+    made = opened()
+    run(made.number(PARAMETERS))
+    return made
+
+
+def texts(store: Any, run: Any) -> list[bytes]:
+    """All entries, each chained to the one before."""
+    digest, number, found = FIRST_DIGEST, 0, []
+    while True:
+        stretch = run(store.ledger(number, 3))
+        assert stretch.before == digest
+        if not stretch.entries:
+            return found
+        for entry in stretch.entries:
+            digest = chained(digest, entry.text)
+            assert (entry.number, entry.mark) == (number + 1, digest[:MARK_BYTES])
+            number += 1
+            found.append(entry.text)
+        assert stretch.after == digest
+
+
+def test_a_label_is_kept_with_each_version_and_never_part_of_it(opened, store, run):
+    run(store.commit(Request((replace(change("Patient", "a", method="POST"), label="one"),))))
+    second = run(store.commit(Request((replace(change("Patient", "a", text="new"), label="two"),))))
+    run(store.commit(Request((replace(deletion("Patient", "a"), label="three"), change("Patient", "b")))))
+    assert second.outcomes[0].version.label == "two"
+    for each in (store, opened()):
+        history = run(each.history(Scope(("Patient",)), 9))
+        assert [version.label for version in history] == ["one", "two", "three", ""]
+        assert run(each.read("Patient", "a")).label == "three"
+        assert run(each.read("Patient", "a", version=2)).label == "two"
+        assert run(each.read("Patient", "a", t=1)).label == "one"
+        assert not any(b"two" in (version.body or b"") for version in history)
+
+
+def test_what_is_recorded_stays_in_one_order_for_all_processes(opened, store, run):
+    other = opened()
+
+    async def together() -> None:
+        ledgers = (store, other)
+        await asyncio.gather(*(ledgers[n % 2].record([b"%d a" % n, b"%d b" % n]) for n in range(20)))
+
+    run(together())
+    found = texts(store, run)
+    assert sorted(found) == sorted(b"%d %b" % (n, word) for n in range(20) for word in (b"a", b"b"))
+    places = {text: place for place, text in enumerate(found)}
+    assert all(places[b"%d b" % n] == places[b"%d a" % n] + 1 for n in range(20))
+    assert texts(other, run) == found
+
+
+def test_records_of_a_request_are_entered_if_its_changes_are_made(store, run):
+    run(store.commit(Request((change("Patient", "a"),), records=(b"made",))))
+    with pytest.raises(VersionUnmet):
+        run(store.commit(Request((replace(change("Patient", "a"), if_match=7),), records=(b"refused",))))
+    run(store.commit(Request((), records=(b"alone",))))
+    assert texts(store, run) == [b"made", b"alone"]
+
+
+def test_the_ledger_outlives_the_process(opened, store, run):
+    run(store.record([b"before"]))
+    run(opened().record([b"after"]))
+    assert texts(opened(), run) == [b"before", b"after"]
