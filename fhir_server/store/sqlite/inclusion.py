@@ -8,17 +8,11 @@ import orjson
 
 from fhir_server.search.plan import Include, Row, Test
 from fhir_server.search.row import Reference
+from fhir_server.store.inclusion import MOST_INCLUDED, MOST_ROUNDS, TooManyIncluded, pinned_only
 from fhir_server.store.protocol import Version
 from fhir_server.store.sqlite.connection import Connection, rows, value
 from fhir_server.store.sqlite.reading import Reading
 from fhir_server.store.sqlite.search import Search
-
-MOST_INCLUDED = 10_000
-MOST_ROUNDS = 50
-
-
-class TooManyIncluded(Exception):
-    """More would be included than one page may hold."""
 
 
 class Inclusion:
@@ -105,12 +99,3 @@ class Inclusion:
             statement = f"SELECT DISTINCT {side.vid}{clause} LIMIT {MOST_INCLUDED}"
             found += [vid for (vid,) in rows(self._connection, statement, arguments)]
         yield from self._reading.placed(sorted(found))
-
-
-def pinned_only(versions: Iterable[str], body: bytes) -> frozenset[str]:
-    """Of the versions that a resource refers to, those whose resource it does not also name without a version.
-
-    Both have a row for the resource itself, which tells them not apart.
-    """
-    paths = {path.partition("/_history/")[0] for path in versions}
-    return frozenset(path for path in paths if f'{path}"'.encode() not in body)

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from fhir_server.resource.instant import Clock
 from fhir_server.search.plan import Plan
+from fhir_server.store.prose import asks_for_text
 from fhir_server.store.protocol import (
     PLACES,
     Committed,
@@ -28,7 +29,7 @@ from fhir_server.store.sqlite.connection import Interrupted, connect, copy, esta
 from fhir_server.store.sqlite.group import GroupCommit
 from fhir_server.store.sqlite.ledger import stretch
 from fhir_server.store.sqlite.merge import Merge
-from fhir_server.store.sqlite.prose import Prose, asks_for_text
+from fhir_server.store.sqlite.prose import Prose
 from fhir_server.store.sqlite.reader import Reader
 from fhir_server.store.sqlite.turn import Turn
 from fhir_server.store.sqlite.writer import Writer
