@@ -220,7 +220,7 @@ async def composed(
         limits=limits_of(settings),
         bundle_limits=Limits(settings.json_depth, settings.bundle_keys, settings.string_characters),
         routes=service.router.routes,
-        find=service.router.find,
+        find=service.find,
         dispatch=service.dispatch,
         started=int(origin.clock() * 1000),
         clock=origin.clock,

@@ -84,7 +84,7 @@ def _entry(outer: Exchange, entry: Mapping[str, Any], sent: Sent | None, place: 
     headers[b"prefer"] = outer.headers.get(b"prefer", MINIMAL)
     path, query = _parts(url, outer.base, f"{where}.url")
     exchange = Exchange(str(method), path, query=query, headers=headers, base=outer.base, request_id=outer.request_id)
-    exchange.sent = sent
+    exchange.sent, exchange.caller = sent, outer.caller
     full_url = entry.get("fullUrl")
     return Entry(place, full_url if isinstance(full_url, str) else None, exchange)
 

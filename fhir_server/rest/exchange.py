@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from fhir_server.access.caller import LOCAL, Caller
 from fhir_server.repository.sent import Sent
 from fhir_server.repository.write import Write
 from fhir_server.resource.query_string import Pairs, pairs_in
@@ -22,13 +23,15 @@ class Exchange:
     """A request: its method, the steps of its path below the base, its query, headers and body.
 
     `base` is the server's base URL as the client knows it. The router fills in `type`, `id`, `version` and `related`,
-    which are empty where the path has no such step. `sent` is the resource of a Bundle's entry, read already.
+    which are empty where the path has no such step. `sent` is the resource of a Bundle's entry, read already. `caller`
+    is who asks.
     """
 
     __slots__ = (
         "__dict__",
         "base",
         "body",
+        "caller",
         "headers",
         "id",
         "method",
@@ -62,6 +65,7 @@ class Exchange:
         self.request_id = request_id
         self.type = self.id = self.version = self.related = ""
         self.sent: Sent | None = None
+        self.caller: Caller = LOCAL
         self.representation: Representation = AS_STORED
 
     def header(self, name: bytes) -> str | None:

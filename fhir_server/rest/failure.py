@@ -57,6 +57,27 @@ class HeadersTooLong(TooLarge):
     """The headers pass their limit."""
 
 
+class NoToken(Unauthorized):
+    """Nobody said who is asking."""
+
+    challenge = 'Bearer realm="FHIR"'
+
+
+class BadToken(Unauthorized):
+    """The token opens nothing: it was never given, has expired, or was revoked."""
+
+    challenge = 'Bearer realm="FHIR", error="invalid_token"'
+
+
+class ScopeMissing(Forbidden):
+    """The token is good, and was not given for this (RFC 6750, 3.1)."""
+
+    def __init__(self, text: str, scope: str) -> None:
+        """Say which scope it takes."""
+        super().__init__(text)
+        self.challenge = f'Bearer realm="FHIR", error="insufficient_scope", scope="{scope}"'
+
+
 class TooSlow(FhirError):
     """The body did not come in time."""
 
@@ -72,7 +93,10 @@ STATUS: dict[type[FhirError], HTTPStatus] = {
     HeadersTooLong: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     Unprocessable: HTTPStatus.UNPROCESSABLE_ENTITY,
     Unauthorized: HTTPStatus.UNAUTHORIZED,
+    NoToken: HTTPStatus.UNAUTHORIZED,
+    BadToken: HTTPStatus.UNAUTHORIZED,
     Forbidden: HTTPStatus.FORBIDDEN,
+    ScopeMissing: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     Gone: HTTPStatus.GONE,
     Conflict: HTTPStatus.CONFLICT,

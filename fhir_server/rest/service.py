@@ -13,10 +13,19 @@ import orjson
 
 from fhir_server.definitions.registry import Definitions
 from fhir_server.errors import FhirError, Invalid, Issue, operation_outcome
+from fhir_server.rest.authentication import OPEN, Authenticator, NobodyAsked, check_scopes
 from fhir_server.rest.body import Disconnected, Receive, read_body
 from fhir_server.rest.cors import Cors
 from fhir_server.rest.exchange import Exchange, Reply, Route, Takes
-from fhir_server.rest.failure import HeadersTooLong, MethodNotAllowed, UrlTooLong, status_of
+from fhir_server.rest.failure import (
+    BadToken,
+    HeadersTooLong,
+    MethodNotAllowed,
+    NoToken,
+    ScopeMissing,
+    UrlTooLong,
+    status_of,
+)
 from fhir_server.rest.presentation import finished
 from fhir_server.rest.representation import AS_STORED, accepted, accepted_or_native, with_parameters
 from fhir_server.rest.router import Router, steps_of
@@ -40,7 +49,10 @@ def observe_nothing(_route: Route | None, _status: int, _seconds: float, _reques
 
 
 class FhirService:
-    """Answers what comes below the base URL; `context` is handed to every handler as its first argument."""
+    """Answers what comes below the base URL; `context` is handed to every handler as its first argument.
+
+    `authenticator` says who asks; it is set before the first request.
+    """
 
     def __init__(
         self,
@@ -52,6 +64,7 @@ class FhirService:
     ) -> None:
         self.context: Any = None
         self.router = router
+        self.authenticator: Authenticator = NobodyAsked()
         self._definitions = definitions
         self._settings = settings
         self._request_ids = request_ids
@@ -78,6 +91,8 @@ class FhirService:
             else:
                 exchange.path = path
                 route = self.router.find(exchange)
+                if route.interaction not in OPEN:
+                    await self._authenticate(route, exchange)
                 reply = await self._answer(route, exchange, receive)
         except FhirError as failure:
             reply = self.refusal(failure, exchange)
@@ -91,10 +106,16 @@ class FhirService:
         await send({"type": "http.response.body", "body": body})
         self._observe(route, reply.status, perf_counter() - started, exchange.request_id)
 
+    def find(self, exchange: Exchange) -> Route:
+        """Return the route of an exchange whose caller is known; raise what the router does, or ScopeMissing."""
+        route = self.router.find(exchange)
+        check_scopes(exchange.caller, route, exchange)
+        return route
+
     async def dispatch(self, exchange: Exchange) -> Reply:
         """Answer an exchange that is part of another, such as an entry of a batch; failures become replies."""
         try:
-            route = self.router.find(exchange)
+            route = self.find(exchange)
             exchange.representation = with_parameters(AS_STORED, exchange.pairs) if exchange.query else AS_STORED
             return await route.handler(self.context, exchange)
         except FhirError as failure:
@@ -108,6 +129,8 @@ class FhirService:
         reply = Reply(status_of(failure), orjson.dumps(outcome))
         if isinstance(failure, MethodNotAllowed):
             reply.headers.append((b"allow", ", ".join(failure.allowed).encode()))
+        if isinstance(failure, NoToken | BadToken | ScopeMissing):
+            reply.headers.append((b"www-authenticate", failure.challenge.encode()))
         return reply
 
     def fault(self, failure: Exception, exchange: Exchange) -> Reply:
@@ -116,6 +139,12 @@ class FhirService:
         issue = Issue("fatal", "exception", "The server failed; the fault is in its log under the id of this request.")
         outcome = {**operation_outcome([issue]), "id": exchange.request_id}
         return Reply(500, orjson.dumps(outcome))
+
+    async def _authenticate(self, route: Route, exchange: Exchange) -> None:
+        header = exchange.headers.get(b"authorization")
+        caller = await self.authenticator.authenticate(None if header is None else header.decode("latin-1"))
+        exchange.caller = caller
+        check_scopes(caller, route, exchange)
 
     async def _answer(self, route: Route, exchange: Exchange, receive: Receive) -> Reply:
         accept = exchange.headers.get(b"accept")

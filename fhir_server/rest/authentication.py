@@ -1,0 +1,48 @@
+"""The door by which a request's sender becomes a caller, and what scopes let it ask for (SMART App Launch 2.2)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fhir_server.access.caller import LOCAL, Caller
+from fhir_server.rest.exchange import Exchange, Route
+from fhir_server.rest.failure import ScopeMissing
+
+OPEN = frozenset({"capabilities", "smart-configuration"})
+"""The interactions that nobody is asked for: they tell where to ask."""
+
+
+class Authenticator(Protocol):
+    """Knows who sends a request."""
+
+    async def authenticate(self, header: str | None) -> Caller:
+        """The caller behind the header Authorization; raise NoToken or BadToken, kinds of Unauthorized."""
+        ...
+
+
+class NobodyAsked:
+    """Takes everybody for somebody of this machine, where nobody else can come in."""
+
+    async def authenticate(self, header: str | None) -> Caller:
+        """The caller that may do everything."""
+        return LOCAL
+
+
+def check_scopes(caller: Caller, route: Route, exchange: Exchange) -> None:
+    """Raise ScopeMissing where no scope of the caller is about what the route does.
+
+    Whose data a scope shows, and what a Bundle's entries do, is decided where they are read and written.
+    """
+    scopes = caller.scopes
+    if exchange.type:
+        named = exchange.related if exchange.related not in ("", "*") else exchange.type
+        missing = [letter for letter in route.scope if not scopes.allows(named, letter)]
+    elif route.takes == "bundle":
+        named, missing = "*", [] if scopes.resources else ["r"]
+    else:
+        named = "*"
+        missing = [letter for letter in route.scope if not any(letter in each.letters for each in scopes.resources)]
+    if missing:
+        context = "system" if caller.kind == "client" else "patient" if caller.patient else "user"
+        wanted = f"{context}/{named}.{route.scope}"
+        raise ScopeMissing(f"This takes the scope {wanted}; the token was given for: {scopes.text}", wanted)
