@@ -17,7 +17,7 @@ from fhir_server.rest.node import Node
 from fhir_server.rest.representation import accepted, media_type_of, with_parameters
 from fhir_server.rest.subset import part
 from fhir_server.search.query import Query
-from fhir_server.store.protocol import Page, Version
+from fhir_server.store.protocol import Page
 
 FORM = "application/x-www-form-urlencoded"
 OF_THE_ANSWER = frozenset({"_format", "_pretty"})
@@ -73,7 +73,7 @@ async def total_of(node: Node, query: Query, page: Page, cursor: str | None) -> 
     """How many match: counted where that is asked for, known where all stand on the one page."""
     if query.total in ("accurate", "estimate"):
         return await node.repository.count(query.plan, page.t)
-    if query.total is None and cursor is None and page.following is None:
+    if query.total is None and cursor is None and page.following is None and query.alone is None:
         return len(page.matches)
     return None
 
@@ -82,15 +82,18 @@ def entries(node: Node, exchange: Exchange, query: Query, page: Page) -> Iterato
     """Yield the matches, what is included with them, and what the client should know of the search."""
     form, base = exchange.representation, exchange.base
 
-    def body_of(version: Version) -> bytes:
-        body = version.body or b""
+    def body_of(body: bytes) -> bytes:
         return part(body, form, node.definitions) if form.is_part else body
 
     for version in page.matches:
-        yield match_entry(base, version, body_of(version), "match")
+        if query.alone is None:
+            yield match_entry(base, version, body_of(version.body or b""), "match")
+            continue
+        for fragment, body in node.repository.alone(version, query.alone):
+            yield match_entry(base, version, body_of(body), "match", fragment)
     most = node.settings.included_entries
     for version in page.included[:most]:
-        yield match_entry(base, version, body_of(version), "include")
+        yield match_entry(base, version, body_of(version.body or b""), "include")
     if len(page.included) > most:
         text = f"More than {most:,} resources would be included; the others are left out. Ask for a smaller page."
         yield outcome_entry([Issue("warning", "too-costly", text)])

@@ -12,6 +12,7 @@ import orjson
 
 from fhir_server.definitions.search_parameter import SearchParameter
 from fhir_server.errors import Issue
+from fhir_server.search.contained import APART
 from fhir_server.search.parameters import Parameters, number_key, types_of
 from fhir_server.search.plan import EVERYTHING, And, Chain, Near, Not, Or, Plan, Predicate, Present, Referrer, Row
 from fhir_server.search.row import FACETS
@@ -190,11 +191,11 @@ def _numbers(predicate: Predicate) -> Iterator[int]:
         case Not(item):
             yield from _numbers(item)
         case Row(number) | Near(number):
-            yield number - number % FACETS
+            yield (number - number % FACETS) % APART
         case Present(number):
-            yield number
+            yield number % APART
         case Chain(number, targets):
-            yield number
+            yield number % APART
             for _, inner in targets:
                 yield from _numbers(inner)
         case Referrer(number, _, inner):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,11 +10,14 @@ from fhir_server.definitions.registry import Definitions
 from fhir_server.errors import FhirError, Invalid, Issue, Unprocessable
 from fhir_server.repository.reference import Key, Targets, reference_texts
 from fhir_server.repository.sent import Sent
+from fhir_server.resource.exact import dump_exact, parse_exact
 from fhir_server.resource.parsing import Limits, parse, repeated_members
+from fhir_server.search.contained import Alone, contained_in
 from fhir_server.search.definition import faults
 from fhir_server.search.index import Indexer
 from fhir_server.search.row import Row
 from fhir_server.store.content import content
+from fhir_server.store.pending import holds
 from fhir_server.store.protocol import Content, Indexed, Version
 from fhir_server.validation.validator import Validator
 
@@ -91,9 +94,25 @@ class Intake:
     def rows(self, body: dict[str, Any], references: Sequence[Key]) -> Sequence[Row]:
         """The index rows of a resource; those of its references stand in for integrity, one for each target."""
         kept = self._kept_numbers(body["resourceType"])
-        found = [row for row in self._indexer.rows(body) if row[0] not in kept]
+        found = [row for row in self._indexer.all_rows(body) if row[0] not in kept]
         found += [(REFERRING, resource_id, kind) for kind, resource_id in references]
         return found
+
+    def matching(self, version: Version, alone: Alone) -> Iterator[tuple[str, bytes]]:
+        """Yield what matches of a version and what it contains, each by its fragment (empty: itself) and its JSON.
+
+        What the store alone can tell, such as when it was last updated, holds of the version that it found.
+        """
+        raw = version.body or b""
+        body = parse(raw, NO_LIMITS)
+        own = alone.asked.get(version.type) if alone.others else None
+        if own is not None and holds(own, version.id, self._indexer.rows(body)) is not False:
+            yield "", raw
+        exact = parse_exact(raw, NO_LIMITS)
+        for index, inner in contained_in(body, alone.asked.keys()):
+            asked = alone.asked[inner["resourceType"]]
+            if holds(asked, "", self._indexer.rows(inner, body)) is not False:
+                yield f"#{inner.get('id', '')}", dump_exact(exact["contained"][index])
 
     def advice(self, body: dict[str, Any]) -> tuple[Issue, ...]:
         """All that can be said of a resource that was accepted: nothing of it is an error."""

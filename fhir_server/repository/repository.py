@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from fhir_server.errors import Conflict, Gone, Issue, NotFound, PreconditionFailed, Unprocessable
@@ -11,6 +11,7 @@ from fhir_server.repository.conformance import KINDS as DEFINING
 from fhir_server.repository.history import Window, versions_in, window_of
 from fhir_server.repository.reference import Key
 from fhir_server.repository.write import Found, Saved, Write, placed
+from fhir_server.search.contained import Alone
 from fhir_server.search.plan import Plan
 from fhir_server.search.query import Query
 from fhir_server.store.protocol import (
@@ -139,6 +140,10 @@ class Repository:
         """What a search asks for; raise Invalid, Unsupported or TooCostly."""
         now = int(self._means.clock() * 1000)
         return self._means.searcher.query(types, pairs, lenient=lenient, compartment=compartment, now=now)
+
+    def alone(self, version: Version, alone: Alone) -> Iterator[tuple[str, bytes]]:
+        """Yield what matches of a container and what it contains, each by its fragment (empty: itself) and its JSON."""
+        yield from self._means.intake.matching(version, alone)
 
     def explain(self, query: Query) -> dict[str, Any]:
         """How a search is understood, as JSON."""

@@ -34,9 +34,9 @@ def bundle(
     return b",".join(head) + b"}"
 
 
-def match_entry(base: str, version: Version, body: bytes, mode: str) -> bytes:
-    """Return the entry of a resource that a search found or included."""
-    url = f"{base}/{version.type}/{version.id}".encode()
+def match_entry(base: str, version: Version, body: bytes, mode: str, fragment: str = "") -> bytes:
+    """Return the entry of a resource that a search found or included; `fragment` names one that it contains."""
+    url = f"{base}/{version.type}/{version.id}{fragment}".encode()
     return b'{"fullUrl":"%b","resource":%b,"search":{"mode":"%b"}}' % (url, body, mode.encode())
 
 

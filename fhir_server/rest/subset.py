@@ -62,7 +62,8 @@ def is_modifier(member: Member) -> bool:
 
 def _with_meta(kept: dict[str, Any], body: dict[str, Any], tags: list[Any]) -> dict[str, Any]:
     meta = {**(body.get("meta") or {}), "tag": tags}
-    return {"id": body["id"], "meta": meta, **{k: v for k, v in kept.items() if k not in ALWAYS}}
+    identity = {"id": body["id"]} if "id" in body else {}
+    return {**identity, "meta": meta, **{k: v for k, v in kept.items() if k not in ALWAYS}}
 
 
 def _kept(body: dict[str, Any], kind: str, definitions: Definitions, keep: Keep) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fhir_server.search import row
+from fhir_server.search.contained import APART, CONTAINS
 from fhir_server.search.parameters import Parameters
 from fhir_server.search.plan import (
     And,
@@ -59,6 +60,10 @@ class Explanation:
 
     def name(self, number: int) -> str:
         """The parameter of a number as `Type.code`, and the facet where it is not the first."""
+        if number >= APART:
+            return f"{self.name(number % APART)} of contained resource {number // APART}"
+        if number == CONTAINS:
+            return "what is contained"
         facet = number % FACETS
         key = self._names.get(number - facet, str(number - facet))
         kind, _, code = key.partition(".")

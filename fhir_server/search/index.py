@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from fhir_server import ucum
 from fhir_server.definitions.registry import Definitions
 from fhir_server.fhirpath.engine import Engine
+from fhir_server.search.contained import contained_rows
 from fhir_server.search.free import FreeReader
 from fhir_server.search.leaf import Context, Leaf, Write
 from fhir_server.search.param_types.date import span_in
@@ -68,6 +69,14 @@ class Indexer:
             return list(dict.fromkeys(rows))
         except WRONG_SHAPE:
             return self.rows_of(resource, self.parameters.of(kind), container)
+
+    def all_rows(self, resource: Mapping[str, Any]) -> Rows:
+        """The rows of a resource, and those of what it contains."""
+        found = self.rows(resource)
+        if "contained" in resource:
+            more = contained_rows(resource, self.definitions.resource_types, self.rows)
+            found = list(dict.fromkeys((*found, *more)))
+        return found
 
     def rows_of(
         self, resource: Mapping[str, Any], codes: Iterable[str], container: Mapping[str, Any] | None = None

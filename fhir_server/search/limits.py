@@ -25,3 +25,5 @@ class Limits:
     filter_characters: int = 8000
     filter_terms: int = 200
     filter_depth: int = 20
+    contained_types: int = 4
+    contained_conditions: int = 250

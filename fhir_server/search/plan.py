@@ -95,7 +95,11 @@ class Near:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A literal reference of the parameter points to a resource of a type, and that matches its predicate."""
+    """A literal reference of the parameter points to a resource of a type, and that matches its predicate.
+
+    A reference to a contained resource counts too, by rows of the resource itself: `fhir_server.search.contained` says
+    which (`chained`).
+    """
 
     parameter: int
     targets: tuple[tuple[str, Predicate], ...]

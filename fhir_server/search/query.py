@@ -10,6 +10,7 @@ from typing import Any
 from fhir_server import ucum
 from fhir_server.errors import FhirError, Invalid, Issue, TooCostly, Unsupported
 from fhir_server.search.codes import CodeDoor
+from fhir_server.search.contained import Alone, arms_of, askable, has_chain, leaves
 from fhir_server.search.explanation import explain
 from fhir_server.search.filtering import Filtering
 from fhir_server.search.key import Key, Own, WrongKey, parse_key
@@ -25,7 +26,7 @@ from fhir_server.search.selectivity import conjunction
 from fhir_server.search.suggestion import nearest
 
 Pair = tuple[str, str]
-FILTER, TYPE = "_filter", "_type"
+FILTER, TYPE, CONTAINED = "_filter", "_type", "_contained"
 MOST_NAMED = 10
 
 
@@ -35,7 +36,8 @@ class Query:
 
     `applied` are the pairs that had an effect, in order and as sent, for the self link; `ignored` says why others had
     none. `count` is already lowered to the limit, None where it was not asked for; `total` is None likewise. `cursor`
-    is what `_cursor` said, and `explain` is true where the plan was asked for.
+    is what `_cursor` said, `explain` is true where the plan was asked for; `alone` is there where contained resources
+    are to come back without what contains them.
     """
 
     plan: Plan
@@ -47,6 +49,7 @@ class Query:
     elements: tuple[str, ...] = ()
     cursor: str | None = None
     explain: bool = False
+    alone: Alone | None = None
 
     @property
     def is_specific(self) -> bool:
@@ -140,11 +143,18 @@ class Reading:
                 self.applied.append(pair)
             except (Invalid, Unsupported, TooCostly) as error:
                 self.fail(error, pair)
+        single = self.planner.single
+        arms = {kind: conjunction(found, single) for kind, found in criteria.items()}
+        alone = None
+        if results.contained != "false":
+            try:
+                arms, alone = self.contained(arms, results)
+            except (Unsupported, TooCostly) as error:
+                self.fail(error, (CONTAINED, results.contained))
+                self.applied = [pair for pair in self.applied if not pair[0].startswith(CONTAINED)]
         if self.failures:
             first = self.failures[0]
             raise type(first)(*(issue for failure in self.failures for issue in failure.issues))
-        single = self.planner.single
-        arms = {kind: conjunction(found, single) for kind, found in criteria.items()}
         return Query(
             Plan(arms, results.sort, results.includes),
             tuple(self.applied),
@@ -155,7 +165,29 @@ class Reading:
             results.elements,
             results.cursor,
             results.explain,
+            alone,
         )
+
+    def contained(self, arms: dict[str, Predicate], results: Results) -> tuple[dict[str, Predicate], Alone | None]:
+        """The arms that find contained resources, and what those must have if they are to come back alone."""
+        limits, parameters = self.planner.limits, self.planner.parameters
+        if len(arms) > limits.contained_types:
+            raise TooCostly(
+                f"Name the types of the contained resources, {limits.contained_types} at most, as in _type=."
+            )
+        if any(sort.by == "row" for sort in results.sort):
+            raise Unsupported("What contains a resource is sorted by _lastUpdated or _id.")
+        asked = {kind: askable(p, parameters.of(kind)["_id"].number) for kind, p in arms.items()}
+        if leaves(asked.values()) > limits.contained_conditions:
+            raise TooCostly(f"It has more than {limits.contained_conditions} conditions.")
+        alone = None
+        if results.contained_type == "contained":
+            if any(map(has_chain, asked.values())):
+                raise Unsupported("With a chain, what contains the resource comes back: leave out _containedType.")
+            if results.summary == "count" or results.count == 0 or results.total in ("accurate", "estimate"):
+                raise Unsupported("What contains them can be counted: leave out _containedType.")
+            alone = Alone(asked, others=results.contained == "both")
+        return arms_of(arms, asked, alone=results.contained == "true"), alone
 
     def is_given(self, pair: Pair) -> bool:
         """Whether a pair has a value; one without is no error and asks nothing."""

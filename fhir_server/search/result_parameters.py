@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
-from fhir_server.errors import Invalid, InvalidValue, TooCostly, Unsupported
+from fhir_server.errors import Invalid, InvalidValue, TooCostly
 from fhir_server.search.parameters import Parameter
 from fhir_server.search.plan import Include, Sort
 from fhir_server.search.planner import Planner
@@ -68,8 +68,7 @@ def take_summary(results: Results, value: str, modifier: str | None) -> None:
 
 def take_contained(results: Results, value: str, modifier: str | None) -> None:
     """Whether contained resources are searched."""
-    if one_of(value, get_args(Contained)) != "false":
-        raise Unsupported("Contained resources are found by what they are contained in, not on their own.")
+    results.contained = cast("Contained", one_of(value, get_args(Contained)))
 
 
 def take_contained_type(results: Results, value: str, modifier: str | None) -> None:

@@ -25,6 +25,7 @@ two columns at once: ranges of quantities, and composites. The rows of one resou
 | | 2 IDENTIFIER_SYSTEM | system | `''` | `:identifier=system|` |
 | | 3 VERSION | `type/id/_history/version` | `''` | an exact version |
 | | 4 CANONICAL | url | version or `''` | canonicals and uris, `:below` |
+| | 5 INSIDE | place in `contained` | its type | chains into contained resources |
 | uri | 0 URI | uri; a canonical's url | a canonical's version | equality; `:below` a range, `:above` a list |
 | composite | 0 JOINED, 1 JOINED_CANONICAL | first column | second | wide; 1 has quantities in base units |
 | special | 0 POSITION | latitude | longitude | `near` |
@@ -41,6 +42,9 @@ missing is 0. Its n joins the qualifiers (system of a token, unit of a quantity,
 the columns after the third.
 
 A number or quantity is a float; what needs more than 17 digits is rounded, so a search rounds its bounds alike.
+
+Rows of contained resources stand among those of their container, with numbers of their own: see
+`fhir_server.search.contained`.
 
 No row says that a value is missing: `:missing=true` is every resource of the type without a row in `p .. p + 7`. That
 holds for each type, because an element with any value gives at least one row; what has no value to match (a period
@@ -112,6 +116,7 @@ class Reference(IntEnum):
     IDENTIFIER_SYSTEM = 2
     VERSION = 3
     CANONICAL = 4
+    INSIDE = 5
 
 
 class Uri(IntEnum):
@@ -145,6 +150,7 @@ NAMES: dict[tuple[str, int], str] = {
     ("reference", Reference.LITERAL): "x",
     ("reference", Reference.IDENTIFIER): "x",
     ("reference", Reference.IDENTIFIER_SYSTEM): "v",
+    ("reference", Reference.INSIDE): "x",
     ("composite", Composite.JOINED): "n",
     ("composite", Composite.JOINED_CANONICAL): "n",
 }

@@ -321,7 +321,9 @@ class Writer:
         kind = self.target_type(value, resource, path)
         parts = re.fullmatch(r"(.*?)([A-Z]\w+)/([A-Za-z0-9.-]+?)(/_history/([^#]+))?(#.*)?", text)
         if parts is None or (parts[1] and "://" not in parts[1]):
-            return {(0, text, kind)}
+            inside = enumerate(resource.get("contained", ()))
+            places = [min(index, 15) for index, each in inside if each.get("id") and f"#{each['id']}" == text]
+            return {(0, text, kind), *((5, place, kind) for place in places[:1])}
         target = parts[3] if not parts[1] else f"{parts[1]}{parts[2]}/{parts[3]}"
         cells: Cells = {(0, target, kind)}
         if parts[5]:

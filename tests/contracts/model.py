@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from fhir_server.search.contained import chained
 from fhir_server.search.plan import (
     And,
     Chain,
@@ -112,7 +113,8 @@ def holds(predicate: Predicate, key: Key, snapshot: Mapping[Key, State]) -> bool
         case Chain(parameter, targets):
             asked = dict(targets)
             pointed = [(row[2], row[1]) for row in state.rows if row[0] == parameter]
-            return any(p in snapshot and p[0] in asked and holds(asked[p[0]], p, snapshot) for p in pointed)
+            here = any(p in snapshot and p[0] in asked and holds(asked[p[0]], p, snapshot) for p in pointed)
+            return here or any(holds(inside, key, snapshot) for inside in chained(predicate))
         case Referrer(parameter, source, inner):
             return any(
                 other[0] == source and points(there.rows, parameter, key) and holds(inner, other, snapshot)

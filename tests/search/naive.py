@@ -38,6 +38,7 @@ class World:
         self.engine = Engine(definitions)
         self.environment = ReferencedTypes(definitions.resource_types)
         self._items: dict[tuple[int, str], list[Item]] = {}
+        self._containers: dict[str, Json] = {}
 
     def of_type(self, kind: str) -> list[Json]:
         return [r for (name, _), r in self.resources.items() if name == kind]
@@ -51,9 +52,23 @@ class World:
         key = (parameter.number, resource["id"])
         if key not in self._items:
             assert parameter.expression is not None
-            found = self.select(text(parameter.expression), parameter.resource_type, resource, resource)
+            whole = self._containers.get(resource["id"], resource)
+            found = self.select(text(parameter.expression), parameter.resource_type, resource, whole)
             self._items[key] = [self.item(one) for one in found]
         return self._items[key]
+
+    def pointed(self, resource: Json, value: Json, kind: str) -> Json | None:
+        """The resource of a type that a reference leads to, here or in the same container."""
+        there = target(resource, value)
+        if not there.startswith("#"):
+            return self.resources.get((kind, there.removeprefix(f"{kind}/"))) if there.startswith(f"{kind}/") else None
+        whole: Json = self._containers.get(resource["id"], resource)
+        for inner in whole.get("contained", ()):
+            if inner.get("id") == there[1:] and inner["resourceType"] == kind:
+                name = f"{whole['resourceType']}/{whole['id']}{there}"
+                self._containers[name] = whole
+                return {**inner, "id": name}
+        return None
 
     def item(self, one: Any) -> Item:
         if not isinstance(one, Node):

@@ -303,16 +303,18 @@ class Author:
         sample = self.sampled(parameter) if parameter else None
         if parameter is None or sample is None or sample[0][0] != "Reference":
             return None
-        there = sample[0][1].get("reference", "").partition("/")[0]
+        (_, value), holder = sample
+        there = value.get("reference", "").partition("/")[0]
+        if there.startswith("#"):
+            there = next((c["resourceType"] for c in holder.get("contained", ()) if c.get("id") == there[1:]), "")
         if there not in parameter.target or not self.world.of_type(there):
             return None
         inner = self.condition(there, depth - 1)
 
         def judge(resource: Json) -> bool:
             for name, value in self.world.items(resource, parameter):
-                pointed = naive.target(resource, value) if name == "Reference" else ""
-                held = self.world.resources.get((there, pointed.removeprefix(f"{there}/")))
-                if pointed.startswith(f"{there}/") and held is not None and inner.judge(held):
+                held = self.world.pointed(resource, value, there) if name == "Reference" else None
+                if held is not None and inner.judge(held):
                     return True
             return False
 

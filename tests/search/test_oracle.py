@@ -92,7 +92,7 @@ def test_searches_over_rows_find_what_is_found_slowly(resources, indexer, search
     for place, body in enumerate(resources, 1):
         key = (body["resourceType"], body["id"])
         version = Version(*key, 1, place, 0, "PUT", b"{}")
-        snapshot[key] = State(version, tuple(indexer.rows(body)))
+        snapshot[key] = State(version, tuple(indexer.all_rows(body)))
     wrong = []
     for kind, conditions, query, expected in searches:
         found = {key for key in snapshot if key[0] == kind and holds(query.plan.arms[kind], key, snapshot)}
@@ -113,7 +113,7 @@ def test_a_store_finds_the_same(resources, indexer, searches, tmp_path):
         await store.number(wanted)
         for body in resources:
             change = Change(
-                "PUT", body["resourceType"], body["id"], Content(b'{"meta":{', b"}}"), rows=indexer.rows(body)
+                "PUT", body["resourceType"], body["id"], Content(b'{"meta":{', b"}}"), rows=indexer.all_rows(body)
             )
             await store.commit(Request((change,)))
         wrong = []

@@ -7,6 +7,7 @@ from typing import Any
 
 from fhir_server.resource.reference import Reference as Literal
 from fhir_server.resource.reference import parse_canonical, parse_reference
+from fhir_server.search.contained import place_of
 from fhir_server.search.leaf import Leaf, Write
 from fhir_server.search.row import Memo, Reference, Row, Rows
 
@@ -28,7 +29,7 @@ def reference_writer(leaf: Leaf) -> Write:
                 found = known.keep((text, said), tuple(literal_rows(leaf, text, type_name(said) or sole)))
             rows += found
         elif text:
-            rows += placed(leaf, Reference.LITERAL, contained_type(resource, text) or type_name(said), text)
+            rows += fragment_rows(leaf, resource, text, type_name(said))
         if "identifier" in value:
             rows += identifier_rows(leaf, value["identifier"], type_of(value, resource, leaf) or sole)
 
@@ -63,12 +64,26 @@ def literal_type(leaf: Leaf, literal: Literal) -> str:
 
 def contained_type(resource: Any, text: str) -> str:
     """The type of a contained resource, or of the container for `#` alone."""
+    return contained_at(resource, text)[0]
+
+
+def contained_at(resource: Any, text: str) -> tuple[str, int | None]:
+    """The type of a contained resource and its index; for `#` alone the type of the container, which has none."""
     if text == "#":
-        return str(resource.get("resourceType", ""))
-    for contained in resource.get("contained") or ():
+        return str(resource.get("resourceType", "")), None
+    for index, contained in enumerate(resource.get("contained") or ()):
         if contained.get("id") == text[1:]:
-            return str(contained.get("resourceType", ""))
-    return ""
+            return str(contained.get("resourceType", "")), index
+    return "", None
+
+
+def fragment_rows(leaf: Leaf, resource: Any, text: str, said: str) -> list[Row]:
+    """The rows of a reference to a contained resource, or to the container."""
+    kind, index = contained_at(resource, text)
+    rows = placed(leaf, Reference.LITERAL, kind or said, text)
+    if index is not None:
+        rows += [(number + Reference.INSIDE, place_of(index), kind) for number in taking(leaf, kind)]
+    return rows
 
 
 def literal_rows(leaf: Leaf, text: str, otherwise: str) -> list[Row]:

@@ -102,7 +102,15 @@ class Conditions:
     def _joined(
         self, items: Sequence[Predicate], word: str, empty: str, rest: tuple[int, Side, Picks, list[Value]]
     ) -> str:
-        return f"({word.join(self.of(item, *rest) for item in items)})" if items else empty
+        arguments, start, found = rest[-1], len(rest[-1]), []
+        for item in items:
+            condition = self.of(item, *rest)
+            if condition == FALSE and empty == TRUE:
+                del arguments[start:]
+                return FALSE
+            if condition != empty:
+                found.append(condition)
+        return f"({word.join(found)})" if found else empty
 
     def row(self, number: int, tests: Sequence[Test], side: Side, arguments: list[Value]) -> str:
         """The condition that the candidate holds such a row."""
@@ -120,7 +128,7 @@ class Conditions:
     def stored(self, number: int, test: Test) -> Value | list[Value]:
         """What a test compares with, names made numbers."""
         asked = test.value
-        named = self.parameters.columns.get(number) == COLUMNS.get(test.column)
+        named = self.parameters.column(number) == COLUMNS.get(test.column)
         if isinstance(asked, tuple):
             return [self.names.number(str(one)) for one in asked] if named else list(asked)
         if named and test.operator in TEXT_OPERATORS:

@@ -40,12 +40,14 @@ class Joins:
         for n in range(TABLES):
             script(connection, f"CREATE TABLE tail.pick_{n}(k PRIMARY KEY) WITHOUT ROWID")
         self._taken = 0
+        self._known: dict[tuple[str, Predicate], str] = {}
 
     def clear(self) -> None:
         """Empty the tables for the next search."""
         for n in range(self._taken):
             self._connection.execute(f"DELETE FROM tail.pick_{n}")
         self._taken = 0
+        self._known.clear()
 
     def fill(
         self, search: Finds, kind: int, parts: Iterable[Predicate], picks: dict[tuple[int, Predicate], tuple[str, ...]]
@@ -92,6 +94,8 @@ class Joins:
     def _chain(self, search: Finds, chain: Chain) -> tuple[str, ...]:
         """One table of ids for each target; behind them one of resources if they are few enough to drive a search."""
         tables = [self._targets(search, name, predicate) for name, predicate in chain.targets]
+        if chain.parameter not in search.conditions.used:
+            return tuple(tables)
         if sum(value(self._connection, f"SELECT count(*) FROM {table}") for table in tables) > FEW_ENOUGH_TO_DRIVE:
             return tuple(tables)
         pointing = [
@@ -113,8 +117,11 @@ class Joins:
         return (*tables, resources)
 
     def _targets(self, search: Finds, name: str, predicate: Predicate) -> str:
+        known = self._known.get((name, predicate))
+        if known is not None:
+            return known
         statements = list(search.statements(name, predicate))
-        table = self._table()
+        table = self._known[name, predicate] = self._table()
         for _, clause, arguments in statements:
             ids = f"SELECT (SELECT id FROM resource WHERE rid=d.r){clause}"
             self._connection.execute(f"INSERT OR IGNORE INTO {table} {ids}", arguments)

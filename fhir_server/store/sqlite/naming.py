@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fhir_server.search.contained import APART
 from fhir_server.search.row import FACETS, NAMES, Row
 from fhir_server.store.protocol import Numbered
 from fhir_server.store.sqlite.connection import Connection, Value, rows, value
@@ -125,10 +126,15 @@ class Parameters:
         self.columns.clear()
         self.ranges.clear()
 
+    def column(self, number: int) -> int | None:
+        """Where rows of a number hold a name; those of contained resources have it where their parameter has."""
+        found = self.columns.get(number)
+        return found if found is not None or number < APART else self.columns.get(number % APART)
+
     def stored(self, row: Row, names: Names) -> list[Value]:
         """A row as it is stored, its names made numbers; in a write transaction."""
         kept: list[Value] = list(row)
-        column = self.columns.get(row[0])
+        column = self.column(row[0])
         if column is not None:
             kept[column] = names.make(str(kept[column]))
         return kept

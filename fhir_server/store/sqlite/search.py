@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
-from fhir_server.search.plan import EVERY_TYPE, EVERYTHING, And, Not, Plan, Predicate, Row, Sort
-from fhir_server.search.row import Memo
+from fhir_server.search.contained import chained
+from fhir_server.search.plan import EVERY_TYPE, EVERYTHING, And, Chain, Not, Or, Plan, Predicate, Row, Sort
+from fhir_server.search.row import Memo, Reference
 from fhir_server.store.protocol import PLACES
 from fhir_server.store.sqlite.condition import Conditions, Side
 from fhir_server.store.sqlite.connection import Connection, Value, rows, value
@@ -137,6 +138,7 @@ class Search:
         kind = self.names.number(name)
         if kind == ABSENT and name != EVERY_TYPE:
             return None
+        predicate = self._reaching(predicate)
         parts = conjuncts(predicate)
         self.joins.fill(self, kind, parts, self._picks)
         found = [(n, source) for n, part in enumerate(parts) if (source := self._sources.of(kind, part, self._picks))]
@@ -145,11 +147,25 @@ class Search:
             return Arm(kind, name, predicate, dict(found)[n], n, FEW_ENOUGH_TO_SORT)
         sized = [(self._estimate(source), source.needs_sorting, source.rank, n, source) for n, source in found]
         # A union of long ranges would be sorted as a whole for every page.
-        drivers = [one for one in sized if not (paged and one[0] >= FEW_ENOUGH_TO_SORT and one[1])]
+        is_long = paged and name != EVERY_TYPE
+        drivers = [one for one in sized if not (is_long and one[0] >= FEW_ENOUGH_TO_SORT and one[1])]
         if not drivers:
             return Arm(kind, name, predicate, Whole(kind), None, FEW_ENOUGH_TO_SORT)
         size, _, _, n, source = min(drivers, key=lambda s: s[:4])
         return Arm(kind, name, predicate, source, n, size)
+
+    def _reaching(self, predicate: Predicate) -> Predicate:
+        """The predicate with its chains led into contained resources, as far as any resource refers to its own."""
+        match predicate:
+            case Chain(parameter) if parameter + Reference.INSIDE in self.conditions.used:
+                return Or((predicate, *map(self._reaching, chained(predicate))))
+            case And(items) | Or(items):
+                found = tuple(map(self._reaching, items))
+                return predicate if found == items else type(predicate)(found)
+            case Not(item):
+                return Not(self._reaching(item))
+            case _:
+                return predicate
 
     def _estimate(self, source: Source) -> int:
         """How many candidates a source gives, as far as they are few enough to be sorted."""
@@ -267,7 +283,7 @@ class Search:
     ) -> list[Match]:
         """Along the index of the first key, looking at each resource; then those without a value."""
         first = sort[0]
-        if first.by == "id":
+        if first.by == "id" or arm.name == EVERY_TYPE:
             return self._sorted(sort, arm, order, keys, limit)
         if first.by == "updated":
             return self._by_update(arm, order, keys, limit)
@@ -360,8 +376,7 @@ class Search:
         if side.slot is not None:
             arguments += [self.place, self.place]
         clause += side.living
-        exact = isinstance(arm.source, Rows | Union)
-        rest = [part for n, part in enumerate(conjuncts(arm.predicate)) if not exact or n != arm.part]
+        rest = [part for n, part in enumerate(conjuncts(arm.predicate)) if not arm.source.is_exact or n != arm.part]
         if rest:
             clause += f" AND {self.conditions.of(And(tuple(rest)), arm.kind, side, self._picks, arguments)}"
         return side, clause

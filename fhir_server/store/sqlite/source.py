@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fhir_server.search.plan import And, Chain, Ids, Near, Or, Predicate, Referrer, Row, Test, Text
 from fhir_server.store.sqlite.condition import Conditions, Picks, Side
@@ -50,6 +50,7 @@ class Rows:
     exact: tuple[Value, Value] | None = None
     rank = 3
     needs_sorting = False
+    is_exact = True
 
     @property
     def is_open_upwards(self) -> bool:
@@ -78,15 +79,16 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Union:
-    """Several ranges of rows, merged in order of resources."""
+    """Several ranges of rows, merged in order of resources; not exact where more is asked of some of them."""
 
-    branches: tuple[Rows, ...]
+    branches: tuple[Rows | Picked, ...]
+    is_exact: bool = True
     rank = 1
 
     @property
     def needs_sorting(self) -> bool:
         """Some branch is a range, whose rows are not in order of resources."""
-        return any(branch.exact is None for branch in self.branches)
+        return any(isinstance(branch, Rows) and branch.exact is None for branch in self.branches)
 
     def clause(self, side: Side, conditions: Conditions, arguments: list[Value]) -> str:
         """FROM and WHERE; candidates are called d."""
@@ -104,6 +106,7 @@ class Picked:
     table: str
     rank = 2
     needs_sorting = False
+    is_exact = False
 
     def clause(self, side: Side, conditions: Conditions, arguments: list[Value]) -> str:
         """FROM and WHERE; candidates are called d."""
@@ -123,6 +126,7 @@ class Whole:
     kind: int
     rank = 4
     needs_sorting = False
+    is_exact = False
 
     def clause(self, side: Side, conditions: Conditions, arguments: list[Value]) -> str:
         """FROM and WHERE; candidates are called d, and d.w is their version on either side."""
@@ -137,6 +141,7 @@ class Whole:
 
 
 Source = Rows | Union | Picked | Whole
+NO_ROWS = Union(())
 
 
 def conjuncts(predicate: Predicate) -> list[Predicate]:
@@ -162,8 +167,10 @@ class Sources:
                 return (
                     Rows(predicate.number, near=predicate) if predicate.number in self._conditions.used else Union(())
                 )
-            case Or(items) if 0 < len(items) <= MOST_BRANCHES:
-                return self._union(items)
+            case Or(items):
+                return self._union(kind, items, picks)
+            case And(items):
+                return self._part(kind, items, picks)
             case Referrer() | Text() | Ids():
                 return Picked(picks[kind, predicate][0])
             case Chain():
@@ -172,17 +179,28 @@ class Sources:
             case _:
                 return None
 
-    def _union(self, items: Sequence[Predicate]) -> Source | None:
-        branches: list[Rows] = []
+    def _part(self, kind: int, items: Sequence[Predicate], picks: Picks) -> Source | None:
+        """The source of one of several that must all hold: none where one finds nothing, else one in order."""
+        found = [source for item in items if (source := self.of(kind, item, picks)) is not None]
+        if NO_ROWS in found:
+            return NO_ROWS
+        first = min(found, key=lambda source: source.needs_sorting, default=None)
+        if isinstance(first, Rows):
+            return Union((first,), is_exact=False)
+        return replace(first, is_exact=False) if isinstance(first, Union) else first
+
+    def _union(self, kind: int, items: Sequence[Predicate], picks: Picks) -> Source | None:
+        branches: list[Rows | Picked] = []
+        exact = True
         for item in items:
-            source = self._row(item) if isinstance(item, Row) else None
-            if isinstance(source, Rows):
-                branches.append(source)
-            elif isinstance(source, Union):
-                branches += source.branches
-            else:
+            source = self.of(kind, item, picks)
+            if source is None or isinstance(source, Whole):
                 return None
-        return branches[0] if len(branches) == 1 else Union(tuple(branches))
+            branches += source.branches if isinstance(source, Union) else (source,)
+            exact = exact and source.is_exact
+            if len(branches) > MOST_BRANCHES:
+                return None
+        return branches[0] if len(branches) == 1 and exact else Union(tuple(branches), exact)
 
     def _row(self, row: Row) -> Source | None:
         if row.number not in self._conditions.used:

@@ -2,7 +2,7 @@ import pytest
 
 from fhir_server.search.row import Reference
 
-LITERAL, IDENTIFIER, IDENTIFIER_SYSTEM, VERSION, CANONICAL = Reference
+LITERAL, IDENTIFIER, IDENTIFIER_SYSTEM, VERSION, CANONICAL, INSIDE = Reference
 
 
 def subject(**reference):
@@ -37,7 +37,7 @@ def test_the_stated_type_counts_where_the_text_shows_none(cells):
 
 def test_a_contained_resource_is_found_by_its_type(cells):
     observation = {**subject(reference="#p"), "contained": [{"resourceType": "Patient", "id": "p"}]}
-    assert cells(observation, "patient") == {(LITERAL, "#p", "Patient")}
+    assert cells(observation, "patient") == {(LITERAL, "#p", "Patient"), (INSIDE, 0, "Patient")}
     assert cells({**observation, "contained": [{"resourceType": "Group", "id": "p"}]}, "patient") == set()
 
 
