@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from fhir_server.access.role import BY_CODE
 from fhir_server.access.scope import EVERYTHING, Scopes
 
 Kind = Literal["person", "client", "guest", "local"]
 
-ROLES = (
-    "commune-worker", "doctor", "coordinator", "radiologist", "facility-admin", "his", "province", "ministry",
-    "patient", "guest",
-)  # fmt: skip
+ROLES = tuple(BY_CODE)
 """The roles that a person or a client can have."""
 
 PASSWORD, SECOND_FACTOR = 1, 2

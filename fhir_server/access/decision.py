@@ -1,0 +1,291 @@
+"""The decision: what a caller may see, make, change or remove of a resource type, as a value.
+
+A Sight is asked about one resource by its label (`admits`), and turned into a condition of a search (`condition`); both
+say the same, which a property test holds them to. It is the union of what the rules grant to the caller's roles, less
+what patients withhold, within what the scopes allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from fhir_server.access.caller import Caller
+from fhir_server.access.consent import Hold
+from fhir_server.access.label import Label
+from fhir_server.access.resource_class import CLASS_OF
+from fhir_server.access.rule import ACT_OF, grounds
+from fhir_server.access.standing import Standing
+from fhir_server.search.plan import EVERYTHING, NOTHING, And, Column, Ids, Not, Or, Predicate, Row, Test
+
+UNBOUND_CLASSES = frozenset({"master", "definition"})
+"""Classes about no patient, which a scope of one patient does not keep away."""
+
+NEVER_WITHHELD = frozenset({"Consent"})
+"""What says that something is withheld has to be seen by whoever must heed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What one scope narrows a sight to: a patient's compartment, and what a search would find. Empty: it does not."""
+
+    patient: str = ""
+    query: str = ""
+
+
+UNBOUND = (Bound(),)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Which resources of a type are meant, as the grounds of `rule` and what narrows them.
+
+    `shared` are facilities with patients, `named` facilities with ids. What is of a patient in `broken` is seen on no
+    other ground, and whatever is withheld. One of the `bounds` must hold.
+    """
+
+    kind: str
+    everything: bool = False
+    owners: frozenset[str] = frozenset()
+    patients: frozenset[str] = frozenset()
+    shared: frozenset[tuple[str, str]] = frozenset()
+    named: frozenset[tuple[str, str]] = frozenset()
+    addressees: frozenset[str] = frozenset()
+    ids: frozenset[str] = frozenset()
+    numbers: bool = False
+    broken: frozenset[str] = frozenset()
+    held: frozenset[Hold] = frozenset()
+    bounds: tuple[Bound, ...] = UNBOUND
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is every resource of the type."""
+        return self.everything and not self.held and UNBOUND[0] in self.bounds
+
+    def admits(self, label: Label, resource_id: str) -> bool:
+        """Whether a resource is among them, as far as its label tells: what scopes search for is told by `queries`."""
+        if self.is_whole:
+            return True
+        if not self.broken.isdisjoint(label.patients):
+            return bool(self.queries(label))
+        return (
+            (self.everything or self._is_ground(label, resource_id))
+            and not any(self._withholds(hold, label, resource_id) for hold in self.held)
+            and bool(self.queries(label))
+        )
+
+    def queries(self, label: Label) -> tuple[str, ...]:
+        """The searches of which one must find the resource; an empty one finds it. None of them: it is not seen."""
+        return tuple(bound.query for bound in self.bounds if not bound.patient or bound.patient in label.patients)
+
+    def is_addressed_alone(self, label: Label, resource_id: str) -> bool:
+        """Whether it is seen for no other reason than that it is addressed to the caller."""
+        return self.owners.isdisjoint(label.owners) and not self.addressees.isdisjoint(label.addressees)
+
+    def _is_ground(self, label: Label, resource_id: str) -> bool:
+        return (
+            not self.owners.isdisjoint(label.owners)
+            or not self.patients.isdisjoint(label.patients)
+            or not self.addressees.isdisjoint(label.addressees)
+            or resource_id in self.ids
+            or (self.numbers and not label.patients)
+            or any((owner, patient) in self.shared for owner in label.owners for patient in label.patients)
+            or any((owner, resource_id) in self.named for owner in label.owners)
+        )
+
+    def _withholds(self, hold: Hold, label: Label, resource_id: str) -> bool:
+        if hold.patient not in label.patients:
+            return False
+        is_all = not hold.marks and not hold.data
+        return is_all or not hold.marks.isdisjoint(label.marks) or (self.kind, resource_id) in hold.data
+
+
+def decide(caller: Caller, standing: Standing, kind: str, letter: str) -> Sight | None:
+    """What a caller may do, by the letter of scopes, to resources of a type; None where it is nothing at all."""
+    if caller.kind == "local":
+        return Sight(kind, everything=True)
+    about = CLASS_OF[kind]
+    bounds = tuple(bounds_of(caller, kind, letter))
+    granted = grounds(caller.roles, about, ACT_OF[letter])
+    broken = standing.broken(caller) if ACT_OF[letter] == "read" else frozenset()
+    if not bounds or not (granted or broken):
+        return None
+    selves = patients_of(caller) if "self" in granted else frozenset()
+    opened = standing.opened(caller, kind) if "shared" in granted else ()
+    session = caller.encounter if "session" in granted and kind == "Encounter" else None
+    found = Sight(
+        kind,
+        everything="all" in granted,
+        owners=standing.facilities(caller.organizations) if "own" in granted else frozenset(),
+        patients=selves,
+        shared=frozenset((grant.facility, grant.patient) for grant in opened),
+        named=frozenset((grant.facility, key[1]) for grant in opened for key in grant.named if key[0] == kind),
+        addressees=standing.identities(caller) if "asked" in granted else frozenset(),
+        ids=frozenset({session}) if session else frozenset(),
+        numbers="numbers" in granted,
+        broken=broken,
+        held=frozenset(each for each in held(caller, standing, kind, about) if each.patient not in selves),
+        bounds=bounds,
+    )
+    return found if is_any(found) else None
+
+
+def is_any(sight: Sight) -> bool:
+    """Whether any resource can be among them."""
+    return bool(
+        sight.everything
+        or sight.owners
+        or sight.patients
+        or sight.shared
+        or sight.named
+        or sight.addressees
+        or sight.ids
+        or sight.numbers
+        or sight.broken
+    )
+
+
+def held(caller: Caller, standing: Standing, kind: str, about: str) -> frozenset[Hold]:
+    """What patients withhold."""
+    if kind in NEVER_WITHHELD or about in UNBOUND_CLASSES:
+        return frozenset()
+    return standing.held(caller, kind)
+
+
+def bounds_of(caller: Caller, kind: str, letter: str) -> Iterator[Bound]:
+    """What the scopes narrow to: a bound for each that grants the letter."""
+    bound_by_patient = CLASS_OF[kind] not in UNBOUND_CLASSES
+    for scope in caller.scopes.granting(kind, letter):
+        if scope.context != "patient" or not bound_by_patient:
+            yield Bound(query=scope.query)
+        elif caller.patient:
+            yield Bound(caller.patient, scope.query)
+
+
+def patients_of(caller: Caller) -> frozenset[str]:
+    """The patients that a caller is, or acts for."""
+    kind, _, identity = (caller.fhir_user or "").partition("/")
+    own = {identity} if kind == "Patient" else set()
+    return frozenset(own | {caller.patient} if caller.patient else own)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The numbers of the index rows that say of a resource type what a label says."""
+
+    owner: int
+    patients: tuple[int, ...] = ()
+    addressees: tuple[int, ...] = ()
+
+
+Search = Callable[[str], Predicate]
+"""What a query of a scope asks of resources of the type."""
+
+
+def condition(sight: Sight, places: Places, search: Search) -> Predicate:
+    """The condition that a resource is among those of a sight."""
+    if sight.is_whole:
+        return EVERYTHING
+    about = About(places, sight.kind)
+    found: Predicate = EVERYTHING if sight.everything else any_of(_grounds(sight, about))
+    withheld = [about.withheld(hold, search) for hold in sorted(sight.held, key=repr) if hold.marks or hold.data]
+    whole = frozenset(hold.patient for hold in sight.held if not hold.marks and not hold.data)
+    if whole:
+        withheld.append(about.within(whole))
+    if withheld:
+        found = all_of((found, Not(any_of(withheld))))
+    if sight.broken:
+        found = any_of((found, about.within(sight.broken)))
+    if UNBOUND[0] in sight.bounds:
+        return found
+    return all_of((found, any_of(_bound(bound, about, search) for bound in sight.bounds)))
+
+
+def _grounds(sight: Sight, about: About) -> Iterator[Predicate]:
+    if sight.owners:
+        yield about.owned(sight.owners)
+    if sight.patients:
+        yield about.within(sight.patients)
+    if sight.addressees:
+        yield about.addressed(sight.addressees)
+    if sight.ids:
+        yield Ids(tuple(sorted(sight.ids)))
+    if sight.numbers:
+        yield about.impersonal()
+    for facility in sorted({facility for facility, _ in sight.shared}):
+        patients = frozenset(patient for owner, patient in sight.shared if owner == facility)
+        yield all_of((about.owned({facility}), about.within(patients)))
+    for facility in sorted({facility for facility, _ in sight.named}):
+        ids = tuple(sorted(each for owner, each in sight.named if owner == facility))
+        yield all_of((about.owned({facility}), Ids(ids)))
+
+
+def _bound(bound: Bound, about: About, search: Search) -> Predicate:
+    parts = [about.within({bound.patient})] if bound.patient else []
+    return all_of((*parts, search(bound.query))) if bound.query else all_of(parts)
+
+
+class About:
+    """Conditions on the rows of one resource type."""
+
+    def __init__(self, places: Places, kind: str) -> None:
+        self._places = places
+        self._kind = kind
+
+    def owned(self, owners: Iterable[str]) -> Predicate:
+        """It belongs to one of these facilities."""
+        return Row(self._places.owner, (among("v", owners),))
+
+    def within(self, patients: Iterable[str]) -> Predicate:
+        """It is in the compartment of one of these patients."""
+        if self._kind == "Patient":
+            return Ids(tuple(sorted(patients)))
+        tests = (among("v", patients), Test("x", "=", "Patient"))
+        return any_of(Row(number, tests) for number in self._places.patients)
+
+    def impersonal(self) -> Predicate:
+        """It is in the compartment of no patient."""
+        named = any_of(Row(number, (Test("x", "=", "Patient"),)) for number in self._places.patients)
+        return Not(named)
+
+    def addressed(self, references: Iterable[str]) -> Predicate:
+        """It is addressed to one of these."""
+        ids: dict[str, list[str]] = {}
+        for reference in references:
+            kind, _, identity = reference.partition("/")
+            ids.setdefault(kind, []).append(identity)
+        return any_of(
+            Row(number, (among("v", named), Test("x", "=", kind)))
+            for number in self._places.addressees
+            for kind, named in sorted(ids.items())
+        )
+
+    def withheld(self, hold: Hold, search: Search) -> Predicate:
+        """It is what a patient withholds, in part."""
+        parts = [search(f"_security={mark}") for mark in sorted(hold.marks)]
+        ids = tuple(sorted(each for kind, each in hold.data if kind == self._kind))
+        if ids:
+            parts.append(Ids(ids))
+        return all_of((self.within({hold.patient}), any_of(parts)))
+
+
+def among(column: Column, values: Iterable[str]) -> Test:
+    """The test that a column is one of these."""
+    listed = tuple(sorted(values))
+    return Test(column, "=", listed[0]) if len(listed) == 1 else Test(column, "in", listed)
+
+
+def any_of(items: Iterable[Predicate]) -> Predicate:
+    """Some of these holds."""
+    listed = tuple(item for item in items if item != NOTHING)
+    if EVERYTHING in listed:
+        return EVERYTHING
+    return listed[0] if len(listed) == 1 else Or(listed)
+
+
+def all_of(items: Iterable[Predicate]) -> Predicate:
+    """All of these hold."""
+    listed = tuple(item for item in items if item != EVERYTHING)
+    if NOTHING in listed:
+        return NOTHING
+    return listed[0] if len(listed) == 1 else And(listed)

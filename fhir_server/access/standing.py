@@ -1,0 +1,112 @@
+"""What holds now beside roles and scopes: facilities below facilities, open consultations, consents, broken glass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+
+from fhir_server.access.caller import Caller
+from fhir_server.access.consent import Asker, Directive, Hold
+from fhir_server.access.grant import Glass, Grant
+
+WIDER: Mapping[str, tuple[str, ...]] = {"ETREAT": ("TREAT",), "BTG": ("ETREAT", "TREAT"), "PATRQT": ()}
+"""The purposes that one is a kind of (v3 PurposeOfUse)."""
+
+NEVER = float("inf")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The facts of one moment, `now` in milliseconds. What is made of them is found once and kept.
+
+    `above` says which Organization each is part of; with `needs_consent`, a consultation opens a record to another
+    facility only as far as the patient permits it.
+    """
+
+    now: float = 0
+    above: Mapping[str, str] = field(default_factory=dict)
+    grants: tuple[Grant, ...] = ()
+    directives: tuple[Directive, ...] = ()
+    glasses: tuple[Glass, ...] = ()
+    needs_consent: bool = True
+
+    @cached_property
+    def _below(self) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = {}
+        for below, above in self.above.items():
+            found.setdefault(above, []).append(below)
+        return {above: tuple(each) for above, each in found.items()}
+
+    @cached_property
+    def _permissions(self) -> Mapping[str, tuple[Directive, ...]]:
+        found: dict[str, list[Directive]] = {}
+        for each in self.directives:
+            found.setdefault(each.patient, []).append(each)
+        return {patient: tuple(each) for patient, each in found.items()}
+
+    @cached_property
+    def _denials(self) -> tuple[Directive, ...]:
+        return tuple(each for each in self.directives if each.denies)
+
+    @cached_property
+    def changes_at(self) -> float:
+        """When something begins or ends by itself, in milliseconds."""
+        moments = chain(
+            (moment for each in self.directives for moment in each.moments()),
+            (grant.until for grant in self.grants),
+            (moment for glass in self.glasses for moment in (glass.start, glass.until)),
+        )
+        return min((moment for moment in moments if moment > self.now), default=NEVER)
+
+    def facilities(self, organizations: Iterable[str]) -> frozenset[str]:
+        """These Organizations and all below them."""
+        found: set[str] = set()
+        waiting = list(organizations)
+        while waiting:
+            each = waiting.pop()
+            if each not in found:
+                found.add(each)
+                waiting += self._below.get(each, ())
+        return frozenset(found)
+
+    def identities(self, caller: Caller) -> frozenset[str]:
+        """The references that mean a caller."""
+        own = (f"Organization/{each}" for each in self.facilities(caller.organizations))
+        return frozenset(chain(own, (caller.fhir_user,) if caller.fhir_user else ()))
+
+    def asker(self, caller: Caller) -> Asker:
+        """The caller as a Consent speaks of them."""
+        purposes = frozenset((caller.purpose, *WIDER.get(caller.purpose, ())))
+        return Asker(self.identities(caller), purposes, self.now)
+
+    def opened(self, caller: Caller, kind: str) -> tuple[Grant, ...]:
+        """The consultations that open resources of a type to a caller."""
+        identities = self.identities(caller)
+        asker = self.asker(caller)
+        return tuple(
+            grant
+            for grant in self.grants
+            if grant.until > self.now
+            and not grant.receivers.isdisjoint(identities)
+            and (not self.needs_consent or self._is_permitted(grant, asker, kind))
+        )
+
+    def _is_permitted(self, grant: Grant, asker: Asker, kind: str) -> bool:
+        """Whether the patient, by a Consent that the facility keeps, permits it to others."""
+        found = self._permissions.get(grant.patient, ())
+        return any(grant.facility in each.owners and each.permits(asker, kind) for each in found)
+
+    def held(self, caller: Caller, kind: str) -> frozenset[Hold]:
+        """What patients withhold from a caller of resources of a type."""
+        asker = self.asker(caller)
+        return frozenset(chain.from_iterable(each.held(asker, kind) for each in self._denials))
+
+    def broken(self, caller: Caller) -> frozenset[str]:
+        """The patients whose record a caller has opened in an emergency."""
+        return frozenset(
+            glass.patient
+            for glass in self.glasses
+            if glass.subject == caller.subject and glass.start <= self.now < glass.until
+        )
