@@ -14,6 +14,7 @@
     │   └── MultipleMatches    multiple-matches  a condition that must match one thing matches several
     ├── Unsupported            not-supported     it is right, and this server does not do it
     ├── NoStore                no-store          it cannot be kept now: the disk is full, or fails
+    ├── Unavailable            transient         what the server stands on does not answer now; later is fine
     ├── Throttled              throttled         too much was asked in too short a time; later is fine
     └── TooCostly              too-costly        the answer would cost more than one client may take
 
@@ -172,6 +173,12 @@ class NoStore(FhirError):
     """What was sent cannot be kept now: the disk is full, or fails. What is stored can be read."""
 
     code = "no-store"
+
+
+class Unavailable(FhirError):
+    """What the server stands on, such as its database, does not answer now; the same may be accepted soon."""
+
+    code = "transient"
 
 
 class Throttled(FhirError):

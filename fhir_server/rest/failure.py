@@ -21,6 +21,7 @@ from fhir_server.errors import (
     TooCostly,
     TooLarge,
     Unauthorized,
+    Unavailable,
     Unprocessable,
     Unsupported,
 )
@@ -108,9 +109,14 @@ STATUS: dict[type[FhirError], HTTPStatus] = {
     TooSlow: HTTPStatus.REQUEST_TIMEOUT,
     Unsupported: HTTPStatus.BAD_REQUEST,
     NoStore: HTTPStatus.INSUFFICIENT_STORAGE,
+    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     Throttled: HTTPStatus.TOO_MANY_REQUESTS,
     TooCostly: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
+
+
+SECONDS_TO_RETRY = 1
+"""When a client may try again what failed for what the server stands on."""
 
 
 def status_of(failure: FhirError) -> HTTPStatus:

@@ -3,7 +3,7 @@ from http import HTTPStatus
 import pytest
 
 from fhir_server import errors
-from fhir_server.errors import FhirError, NoStore, TooLarge
+from fhir_server.errors import FhirError, NoStore, TooLarge, Unavailable
 from fhir_server.rest import failure
 from fhir_server.rest.failure import STATUS, nearest, status_of
 
@@ -17,7 +17,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", sorted(KINDS, key=str), ids=lambda kind: kind.__name__)
 def test_every_kind_of_failure_has_its_status(kind):
-    assert (STATUS[kind] >= HTTPStatus.INTERNAL_SERVER_ERROR) == (kind in {FhirError, NoStore})
+    assert (STATUS[kind] >= HTTPStatus.INTERNAL_SERVER_ERROR) == (kind in {FhirError, NoStore, Unavailable})
 
 
 def test_a_narrower_kind_has_the_status_of_the_wider():
