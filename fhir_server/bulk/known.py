@@ -28,13 +28,14 @@ class KnownReferences:
 
     async def resolved(self, sent: Sent) -> Sent:
         """Return the resource with the references that could be resolved."""
-        if sent.raw is None or b"?" not in sent.raw:
+        sent_json = sent.json()
+        if b"?" not in sent_json:
             return sent
-        texts = {found[2] for found in CONDITIONAL.finditer(sent.raw)}
+        texts = {found[2] for found in CONDITIONAL.finditer(sent_json)}
         paths = {text: path for text in texts if (path := await self._path(text)) is not None}
         if not paths:
             return sent
-        raw = CONDITIONAL.sub(lambda found: found[1] + paths.get(found[2], found[2]), sent.raw)
+        raw = CONDITIONAL.sub(lambda found: found[1] + paths.get(found[2], found[2]), sent_json)
         return Sent(parse(raw, self._limits), raw, members_counted=sent.members_counted)
 
     async def _path(self, text: bytes) -> bytes | None:

@@ -97,6 +97,9 @@ class Attempt:
     def __init__(self, means: Means, writes: Sequence[Write], tolerated: Mapping[Key, Found]) -> None:
         self._means = means
         self._steps = [Step(write) for write in writes]
+        for write in writes:
+            if write.sent is not None:
+                write.sent.put_back()
         self._tolerated = tolerated
         self._decided: list[tuple[Plan, Found]] = []
         self._deleted: dict[Key, Step] = {}
@@ -255,7 +258,7 @@ class Attempt:
                 add_link(links, step.write.full_url, "/".join(key))
         for step in ordered:
             sent = step.sent
-            if sent is None or step.key is None or b"?" not in sent.json():
+            if sent is None or step.key is None:
                 continue
             with placed(step.write.place):
                 for text in conditions_in(sent.references()):
@@ -289,10 +292,13 @@ class Attempt:
         sent = step.sent
         assert sent is not None
         if links.texts:
-            sent = step.sent = self._linked(sent, links)
+            sent.link(links.texts)
         if write.place is not None and self._means.rules.integrity:
             refuse_urns(sent.references())
         prepared = self._means.intake.prepare(sent, step.key[1])
+        if links.texts and links.stand_in(prepared.content.before + prepared.content.after):
+            sent = step.sent = self._linked_everywhere(sent, links)
+            prepared = self._means.intake.prepare(sent, step.key[1])
         skips = write.method != "POST" and not self._means.rules.unchanged_makes_version
         self._add(step, changed(write.method, step, prepared, skips_equal=skips))
         if self._means.rules.integrity:
@@ -300,11 +306,8 @@ class Attempt:
             for target in prepared.references:
                 self._exists.setdefault(target, step)
 
-    def _linked(self, sent: Sent, links: Links) -> Sent:
-        raw = sent.json()
-        linked = links.put(raw, self._means.definitions)
-        if linked == raw:
-            return sent
+    def _linked_everywhere(self, sent: Sent, links: Links) -> Sent:
+        linked = links.put_everywhere(sent.json(), self._means.definitions)
         return Sent(orjson.loads(linked), linked, members_counted=sent.members_counted)
 
     def _add(self, step: Step, change: Change) -> None:

@@ -16,7 +16,6 @@ from fhir_server.search.contained import Alone, contained_in
 from fhir_server.search.definition import faults
 from fhir_server.search.index import Indexer
 from fhir_server.search.row import Row
-from fhir_server.store.content import content
 from fhir_server.store.pending import holds
 from fhir_server.store.protocol import Content, Indexed, Version
 from fhir_server.validation.validator import Validator
@@ -61,31 +60,30 @@ class Intake:
 
     def prepare(self, sent: Sent, resource_id: str) -> Prepared:
         """Check a resource and make what is stored of it; raise Invalid or Unprocessable for one that is refused."""
-        raw, body = sent.json(), sent.body
-        self.check(sent, raw)
+        body = sent.body
+        self.check(sent)
         if sent.type == SEARCHING and (issues := faults(body, self._definitions)):
             raise Invalid(*issues)
-        parts = content(raw, body, resource_id)
         references = self._targets.all_of(sent.references())
-        return Prepared(parts, self.rows(body, references), references)
+        return Prepared(sent.parts(resource_id), self.rows(body, references), references)
 
     def indexed(self, version: Version) -> Indexed:
         """The index rows that a stored version has by the definitions that are known now."""
         raw = version.body or b""
         body = parse(raw, NO_LIMITS)
-        references = self._targets.all_of(reference_texts(raw, body))
+        references = self._targets.all_of(reference_texts(body))
         return Indexed(version.type, version.id, version.version, self.rows(body, references))
 
-    def check(self, sent: Sent, raw: bytes) -> None:
+    def check(self, sent: Sent) -> None:
         """Raise what is wrong with a resource, as far as writes are validated."""
         body = sent.body
         if self._validator is None:
-            if not sent.members_counted and (repeated := repeated_members(raw, body)):
+            if not sent.members_counted and (repeated := repeated_members(sent.json(), body)):
                 raise Invalid(*repeated)
             return
         verdict = self._validator.validate(body)
         if not sent.members_counted and (
-            repeated := repeated_members(raw, body, verdict.members if not verdict.issues else None)
+            repeated := repeated_members(sent.json(), body, verdict.members if not verdict.issues else None)
         ):
             raise Invalid(*repeated)
         if verdict.issues and not verdict.is_valid:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.definitions.registry import Definitions
@@ -15,8 +14,6 @@ from fhir_server.resource.reference import parse_reference
 Key = tuple[str, str]
 """Type and id of a resource."""
 
-_REFERENCE = re.compile(rb'("reference"[ \t\r\n]*:[ \t\r\n]*")([^"\\]*)"')
-_NAME = b'"reference"'
 _URN = re.compile(rb"urn:(?:uuid|oid):[0-9A-Fa-f.\-]+").findall
 _ATTRIBUTE = re.compile(r'((?:href|src)\s*=\s*["\'])([^"\']*)')
 NO_LIMITS = Limits(depth=1000, keys=2**40, string=2**40)
@@ -24,41 +21,28 @@ LINKABLE = frozenset({"uri", "url", "oid", "uuid"})
 """Types of the elements in which a transaction replaces links, beside references (FHIR R4, 3.1.0.11.2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """A string in a resource: `holder[key]`, and what stood there when it was sent."""
-
-    holder: Any
-    key: str
-    text: str
+Spot = tuple[dict[str, Any], str]
+"""An object in a resource whose member `reference` is a string, and that string."""
 
 
-def reference_texts(raw: bytes, body: dict[str, Any]) -> list[str]:
-    """Return the text of every literal reference in a resource; `body` is what `raw` was read as."""
-    found = _REFERENCE.findall(raw)
-    if is_plain(raw, len(found)):
-        return [text.decode() for _, text in found]
-    return [spot.text for spot in spots(body) if spot.key == "reference"]
+def spots(body: dict[str, Any]) -> list[Spot]:
+    """Return the places of all literal references in a resource."""
+    found: list[Spot] = []
+    waiting: list[Any] = [body]
+    for holder in waiting:
+        if type(holder) is dict:
+            if "reference" in holder and isinstance(holder["reference"], str):
+                found.append((holder, holder["reference"]))
+            inner = holder.values()
+        else:
+            inner = holder
+        waiting += [value for value in inner if type(value) is dict or type(value) is list]
+    return found
 
 
-def is_plain(raw: bytes, references: int) -> bool:
-    """Whether so many references, found in the text of a resource, are all that it has: none has an escape in it."""
-    return raw.count(_NAME) == references and b"\\u" not in raw
-
-
-def spots(body: Any) -> Iterator[Spot]:
-    """Yield the strings that may hold a link: references, urns, narratives."""
-    waiting = [body]
-    while waiting:
-        holder = waiting.pop()
-        for key, value in holder.items():
-            if isinstance(value, str):
-                if key in ("reference", "div") or value.startswith("urn:"):
-                    yield Spot(holder, key, value)
-            elif isinstance(value, dict):
-                waiting.append(value)
-            elif isinstance(value, list):
-                waiting += [item for item in value if isinstance(item, dict)]
+def reference_texts(body: dict[str, Any]) -> list[str]:
+    """Return the text of every literal reference in a resource."""
+    return [text for _, text in spots(body)]
 
 
 class Targets:
@@ -92,60 +76,51 @@ class Links:
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
-        self._encoded: dict[bytes, bytes] = {}
+        self._encoded: set[bytes] = set()
         self._has_urls = False
 
     def add(self, text: str, path: str) -> None:
         """Let a text stand for a resource of this server."""
         self.texts[text] = path
-        self._encoded[text.encode()] = path.encode()
+        self._encoded.add(text.encode())
         self._has_urls = self._has_urls or "://" in text
 
-    def put(self, raw: bytes, definitions: Definitions) -> bytes:
-        """Return a resource with every link where it belongs, and all else as it was."""
-        count, urns = 0, 0
-
-        def link(found: re.Match[bytes]) -> bytes:
-            nonlocal count, urns
-            count += 1
-            text = found[2]
-            urns += text.startswith(b"urn:")
-            path = self._encoded.get(text)
-            if path is None:
-                path = replaced(text.decode(), self.texts).encode()
-            return b'%b%b"' % (found[1], path)
-
-        linked = _REFERENCE.sub(link, raw)
-        if is_plain(raw, count) and not self._stand_elsewhere(raw, urns):
-            return linked
-        body = parse_exact(raw, NO_LIMITS)
-        put_links(spots(body), self.texts, body, definitions)
-        return dump_exact(body)
-
-    def _stand_elsewhere(self, raw: bytes, urns: int) -> bool:
-        """Whether some link may stand outside a reference: in a uri, or in the narrative."""
-        if raw.count(b"urn:") != urns and any(text in self._encoded for text in other_urns(raw)):
+    def stand_in(self, raw: bytes) -> bool:
+        """Whether some link may stand in a resource whose references are linked: in a uri, or in the narrative."""
+        if b"urn:" in raw and not self._encoded.isdisjoint(_URN(raw)):
             return True
         return self._has_urls and (b"href" in raw or b"src" in raw)
 
+    def put_everywhere(self, raw: bytes, definitions: Definitions) -> bytes:
+        """Return a resource with every link where it belongs, and all else as it was."""
+        body = parse_exact(raw, NO_LIMITS)
+        uris = set(uri_places(body, body["resourceType"], definitions))
+        for holder, text in spots(body):
+            holder["reference"] = replaced(text, self.texts)
+        for holder, key, text in linkable_texts(body):
+            if key == "div":
+                holder[key] = _ATTRIBUTE.sub(self._attribute, text)
+            elif text in self.texts and (id(holder), key) in uris:
+                holder[key] = self.texts[text]
+        return dump_exact(body)
 
-def other_urns(raw: bytes) -> list[bytes]:
-    """Return the urns in a resource that are in no reference."""
-    return _URN(_REFERENCE.sub(b"", raw))
+    def _attribute(self, found: re.Match[str]) -> str:
+        return f"{found[1]}{self.texts.get(found[2], found[2])}"
 
 
-def put_links(places: Iterable[Spot], links: Mapping[str, str], body: dict[str, Any], definitions: Definitions) -> None:
-    """Write the links where they belong: `links` says what becomes of a fullUrl or a conditional reference."""
-    uris: set[tuple[int, str]] | None = None
-    for spot in places:
-        if spot.key == "reference":
-            spot.holder["reference"] = replaced(spot.text, links)
-        elif spot.key == "div":
-            spot.holder["div"] = _ATTRIBUTE.sub(lambda found: f"{found[1]}{links.get(found[2], found[2])}", spot.text)
-        elif spot.text in links:
-            uris = uris if uris is not None else set(uri_places(body, body["resourceType"], definitions))
-            if (id(spot.holder), spot.key) in uris:
-                spot.holder[spot.key] = links[spot.text]
+def linkable_texts(body: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """Yield the strings beside references that may hold a link: urns and narratives, with object and member."""
+    waiting = [body]
+    while waiting:
+        holder = waiting.pop()
+        for key, value in holder.items():
+            if isinstance(value, str):
+                if key == "div" or value.startswith("urn:"):
+                    yield holder, key, value
+            elif isinstance(value, dict):
+                waiting.append(value)
+            elif isinstance(value, list):
+                waiting += [item for item in value if isinstance(item, dict)]
 
 
 def replaced(text: str, links: Mapping[str, str]) -> str:

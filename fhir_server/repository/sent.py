@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -11,9 +12,11 @@ import orjson
 from fhir_server.definitions.registry import Definitions
 from fhir_server.errors import Invalid
 from fhir_server.formats import is_xml
-from fhir_server.repository.reference import reference_texts
+from fhir_server.repository.reference import NO_LIMITS, Spot, replaced, spots
 from fhir_server.resource.exact import dump_exact, may_lose, parse_exact
 from fhir_server.resource.parsing import Limits, parse, repeated_members
+from fhir_server.store.content import content, content_of
+from fhir_server.store.protocol import Content
 from fhir_server.xml_format import read_xml
 
 _BLANKS = b" \t\r\n"
@@ -23,15 +26,17 @@ _BLANKS = b" \t\r\n"
 class Sent:
     """A resource: `body` is read by everything; `raw` is its JSON as it came.
 
-    Where `raw` is None it is written from `exact`, which has the same members as `body` as they were spelled.
-    `members_counted` says that no member is known to be repeated.
+    Where `raw` is None it is written from `exact`, which has the same members as `body` as they were spelled, and is
+    mostly the same object. `members_counted` says that no member is known to be repeated.
     """
 
     body: dict[str, Any]
     raw: bytes | None = None
     exact: dict[str, Any] | None = None
     members_counted: bool = False
-    _references: Sequence[str] | None = None
+    _spots: Sequence[Spot] | None = None
+    _twins: Sequence[Spot] | None = None
+    _is_linked: bool = False
 
     @property
     def type(self) -> str:
@@ -41,15 +46,38 @@ class Sent:
 
     def json(self) -> bytes:
         """The JSON to store."""
-        if self.raw is None:
-            self.raw = dump_exact(self.body if self.exact is None else self.exact)
-        return self.raw
+        return dump_exact(self.exact or self.body) if self.raw is None else self.raw
 
-    def references(self) -> Sequence[str]:
-        """The text of every literal reference in it."""
-        if self._references is None:
-            self._references = reference_texts(self.json(), self.body)
-        return self._references
+    def parts(self, resource_id: str) -> Content:
+        """The JSON to store, with this id and ready for any version."""
+        if self.raw is None:
+            return content_of(self.exact or self.body, resource_id)
+        return content(self.raw, self.body, resource_id)
+
+    def references(self) -> list[str]:
+        """The text of every literal reference in it, with the links that were put in their places."""
+        return [holder["reference"] for holder, _ in self._found()]
+
+    def link(self, links: Mapping[str, str]) -> None:
+        """Let a link stand in the place of each reference that it is for."""
+        if self.raw is not None:
+            self.exact = parse_exact(self.raw, NO_LIMITS) if may_lose(self.raw) else self.body
+            self.raw = None
+        if self._twins is None:
+            self._twins = spots(self.exact) if self.exact is not None and self.exact is not self.body else []
+        self._is_linked = True
+        for holder, text in chain(self._found(), self._twins):
+            holder["reference"] = replaced(text, links)
+
+    def put_back(self) -> None:
+        """Let the references be as they were sent."""
+        if self._is_linked:
+            self.link({})
+
+    def _found(self) -> Sequence[Spot]:
+        if self._spots is None:
+            self._spots = spots(self.body)
+        return self._spots
 
 
 def read_sent(raw: bytes, definitions: Definitions, limits: Limits) -> Sent:
@@ -71,7 +99,7 @@ def read_bundle(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a Bundle twice: to be read, and with every token as it was spelled (mostly the same objects).
 
-    In the second, resources may stand as bytes, their JSON. `refuse` sees the Bundle before what costs most is done.
+    `refuse` sees the Bundle before what costs most is done.
     """
     if is_xml(raw):
         body = read_sent(raw, definitions, limits).body
@@ -79,28 +107,13 @@ def read_bundle(
         return body, body
     body = parse(raw, limits)
     refuse(body)
-    parted = _parted(body)
     # Blanks are taken out of strings as well, of both alike: what is equal without them has lost nothing, neither a
     # digit nor a member that was sent twice.
-    if orjson.dumps(parted, default=orjson.Fragment).translate(None, _BLANKS) == raw.translate(None, _BLANKS):
-        return body, parted
+    if orjson.dumps(body).translate(None, _BLANKS) == raw.translate(None, _BLANKS):
+        return body, body
     if issues := repeated_members(raw, body):
         raise Invalid(*issues)
     return body, parse_exact(raw, limits) if may_lose(raw) else body
-
-
-def _parted(bundle: dict[str, Any]) -> dict[str, Any]:
-    """Return the same Bundle with the resources of its entries as JSON, which is what is stored of them."""
-    listed = bundle.get("entry")
-    if not isinstance(listed, list):
-        return bundle
-    entries = [
-        {**entry, "resource": orjson.dumps(entry["resource"])}
-        if isinstance(entry, dict) and isinstance(entry.get("resource"), dict)
-        else entry
-        for entry in listed
-    ]
-    return {**bundle, "entry": entries}
 
 
 def entries_of(body: dict[str, Any], exact: dict[str, Any]) -> Sequence[tuple[dict[str, Any], Sent | None]]:
@@ -120,7 +133,4 @@ def _resource_of(entry: dict[str, Any], twin: dict[str, Any], place: int) -> Sen
     if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
         where = (f"Bundle.entry[{place}].resource",)
         raise Invalid("The resource of an entry must be an object with resourceType.", expression=where)
-    spelled = twin["resource"]
-    if isinstance(spelled, bytes):
-        return Sent(resource, spelled, members_counted=True)
-    return Sent(resource, exact=spelled, members_counted=True)
+    return Sent(resource, exact=twin["resource"], members_counted=True)

@@ -49,13 +49,18 @@ def stamp(raw: bytes, body: dict[str, Any], resource_id: str, version_id: str, l
 
 
 def _stamped(text: str, meta: Any, version: str, updated: str) -> str:
-    if type(meta) is not dict:
-        raise Invalid(Issue("error", "structure", "meta must be a JSON object.", ("meta",)))
+    refuse_no_object(meta)
     if "versionId" not in meta and "lastUpdated" not in meta:
         return f'{{"versionId":{version},"lastUpdated":{updated}{"," if meta else ""}{text[1:]}'
     members = [f'"versionId":{version}', f'"lastUpdated":{updated}']
     members += [text[start:end] for name, start, _, end in _members(text) if name not in ("versionId", "lastUpdated")]
     return f"{{{','.join(members)}}}"
+
+
+def refuse_no_object(meta: Any) -> None:
+    """Raise Invalid for a meta that is no JSON object."""
+    if type(meta) is not dict:
+        raise Invalid(Issue("error", "structure", "meta must be a JSON object.", ("meta",)))
 
 
 def _joined(text: str, places: _Places, resource_id: str, meta: str) -> bytes:
