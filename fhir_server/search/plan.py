@@ -98,20 +98,27 @@ class Chain:
     """A literal reference of the parameter points to a resource of a type, and that matches its predicate.
 
     A reference to a contained resource counts too, by rows of the resource itself: `fhir_server.search.contained` says
-    which (`chained`).
+    which (`chained`). Where the parameter holds canonicals, `urls` has type, number of the rows of `url` and number of
+    the rows of `version` (in casefold) of each target: a canonical with a version points to that version alone, one
+    without to every version.
     """
 
     parameter: int
     targets: tuple[tuple[str, Predicate], ...]
+    urls: tuple[tuple[str, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Referrer:
-    """A resource of type `source` that matches points to this one by a literal reference of the parameter."""
+    """A resource of type `source` that matches points to this one by a literal reference of the parameter.
+
+    Where the parameter holds canonicals, `url` has the numbers of the rows of `url` and `version` of this one.
+    """
 
     parameter: int
     source: str
     predicate: Predicate
+    url: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

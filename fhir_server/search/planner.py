@@ -30,7 +30,7 @@ from fhir_server.search.plan import (
 )
 from fhir_server.search.question import Form, Question, Rows, UnansweredValue, Unreadable
 from fhir_server.search.reach import Reach, reach
-from fhir_server.search.row import Reference
+from fhir_server.search.row import Reference, Token, Uri
 from fhir_server.search.suggestion import hint
 from fhir_server.search.text import TextParser
 from fhir_server.search.value_types.date import updated
@@ -266,7 +266,6 @@ class Planner:
     def chained(self, resource_type: str, key: Chained, rest: Callable[[str], Predicate]) -> Predicate:
         """What the target of a reference must have, for each type of target that can have it."""
         parameter = self.reference(resource_type, key.code)
-        self.check_literal(parameter)
         allowed = self.targets(parameter)
         if key.type is not None:
             self.resource_type(key.type)
@@ -280,7 +279,8 @@ class Planner:
                 f" name one, as in {key.code}:{found[0][0]}."
             )
         self.join(len(found) + 1)
-        return Chain(parameter.number, found)
+        urls = tuple((kind, *numbers) for kind, _ in found if (numbers := self.urls(parameter, kind)))
+        return Chain(parameter.number, found, urls)
 
     def found_targets(
         self, allowed: Sequence[str], rest: Callable[[str], Predicate]
@@ -299,14 +299,14 @@ class Planner:
             raise failure
         return tuple(found)
 
-    def check_literal(self, parameter: Parameter) -> None:
-        """Chains follow literal references: through canonicals they are not followed."""
+    def urls(self, parameter: Parameter, target: str) -> tuple[int, int] | None:
+        """Where the url and the version stand by which canonicals of a parameter mean resources of a type."""
         kinds = self.reach(parameter).kinds
-        if kinds is not None and kinds <= {"canonical", "uri"}:
-            raise Unsupported(
-                f"{parameter.code} of {parameter.resource_type} is a canonical, through which a chain cannot go;"
-                f" search for the url first, then for {parameter.code}=url."
-            )
+        known = self.parameters.of(target)
+        url, version = known.get("url"), known.get("version")
+        if (kinds is not None and kinds.isdisjoint({"canonical", "uri"})) or url is None or url.type != "uri":
+            return None
+        return url.number + Uri.URI, 0 if version is None else version.number + Token.FOLDED
 
     def referrer(self, resource_type: str, key: Reverse, rest: Callable[[str], Predicate]) -> Predicate:
         """What a resource that refers here must have."""
@@ -318,9 +318,8 @@ class Planner:
                 f"{key.code} of {source} does not refer to {resource_type}."
                 f" {', '.join(able) if able else 'No parameter of it'} does."
             )
-        self.check_literal(parameter)
         self.join(2)
-        return Referrer(parameter.number, source, rest(source))
+        return Referrer(parameter.number, source, rest(source), self.urls(parameter, resource_type))
 
     # ---- parameters of all resources that have no rows of their own
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fhir_server.errors import TooCostly
+
 MOST_INCLUDED = 10_000
 MOST_ROUNDS = 50
 
 
-class TooManyIncluded(Exception):
+class TooManyIncluded(TooCostly):
     """More would be included than one page may hold."""
 
 

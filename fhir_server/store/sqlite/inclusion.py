@@ -39,7 +39,9 @@ class Inclusion:
                         found.append(version)
             included += found
             if len(included) > MOST_INCLUDED:
-                raise TooManyIncluded(f"more than {MOST_INCLUDED} resources")
+                raise TooManyIncluded(
+                    f"The page would include more than {MOST_INCLUDED:,} resources. Ask for a smaller page."
+                )
             active = [include for include in includes if include.iterate]
             if not found or not active:
                 break

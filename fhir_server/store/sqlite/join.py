@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from fhir_server.errors import TooCostly
 from fhir_server.search.plan import And, Chain, Ids, Not, Or, Predicate, Referrer, Text
 from fhir_server.store.sqlite.condition import Conditions, Side
 from fhir_server.store.sqlite.connection import Connection, Value, many, script, value
@@ -16,7 +17,7 @@ FEW_ENOUGH_TO_PICK = 10_000
 """What points there: to pick so many costs less than to look through a whole type for a page of one in a hundred."""
 
 
-class TooManyJoins(Exception):
+class TooManyJoins(TooCostly):
     """A plan has more joins than a search has room for."""
 
 
@@ -81,7 +82,7 @@ class Joins:
 
     def _table(self) -> str:
         if self._taken == TABLES:
-            raise TooManyJoins(f"a search may have {TABLES} joins")
+            raise TooManyJoins(f"The search has more than {TABLES} joins. Name types, or ask for less at once.")
         self._taken += 1
         return f"tail.pick_{self._taken - 1}"
 

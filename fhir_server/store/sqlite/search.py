@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from fhir_server.search.contained import chained
-from fhir_server.search.plan import EVERY_TYPE, EVERYTHING, And, Chain, Not, Or, Plan, Predicate, Row, Sort
+from fhir_server.search.plan import EVERY_TYPE, EVERYTHING, And, Chain, Not, Or, Plan, Predicate, Referrer, Row, Sort
 from fhir_server.search.row import Memo, Reference
 from fhir_server.store.protocol import PLACES
+from fhir_server.store.sqlite.canonical import Canonicals
 from fhir_server.store.sqlite.condition import Conditions, Side
 from fhir_server.store.sqlite.connection import Connection, Value, rows, value
 from fhir_server.store.sqlite.join import Joins
@@ -74,6 +75,7 @@ class Search:
         self.tail = Tail(connection)
         self.conditions = Conditions(connection, self.names, self.parameters, Used(connection, self.parameters))
         self.joins = Joins(connection)
+        self.canonicals = Canonicals(self)
         self._estimates = Memo(ESTIMATES)
 
     def begin(self, t: int | None) -> int:
@@ -155,10 +157,18 @@ class Search:
         return Arm(kind, name, predicate, source, n, size)
 
     def _reaching(self, predicate: Predicate) -> Predicate:
-        """The predicate with its chains led into contained resources, as far as any resource refers to its own."""
+        """The predicate with its joins led into contained resources and along canonicals, as far as there are any."""
         match predicate:
-            case Chain(parameter) if parameter + Reference.INSIDE in self.conditions.used:
-                return Or((predicate, *map(self._reaching, chained(predicate))))
+            case Chain(parameter, _, urls):
+                ways: list[Predicate] = [predicate] if parameter in self.conditions.used else []
+                if parameter + Reference.INSIDE in self.conditions.used:
+                    ways += map(self._reaching, chained(predicate))
+                if urls:
+                    ways += self.canonicals.pointing(predicate)
+                return ways[0] if len(ways) == 1 else Or(tuple(ways))
+            case Referrer(parameter, url=(_, _)):
+                by_url = self.canonicals.meant(predicate)
+                return Or((predicate, *by_url)) if parameter in self.conditions.used else Or(by_url)
             case And(items) | Or(items):
                 found = tuple(map(self._reaching, items))
                 return predicate if found == items else type(predicate)(found)
