@@ -12,12 +12,13 @@ from urllib.parse import unquote
 import orjson
 
 from fhir_server.definitions.registry import Definitions
-from fhir_server.errors import FhirError, Invalid, Issue, operation_outcome
+from fhir_server.errors import FhirError, Invalid, Issue, Unavailable, operation_outcome
 from fhir_server.rest.authentication import OPEN, Authenticator, NobodyAsked, check_scopes
 from fhir_server.rest.body import Disconnected, Receive, read_body
 from fhir_server.rest.cors import Cors
 from fhir_server.rest.exchange import Exchange, Reply, Route, Takes
 from fhir_server.rest.failure import (
+    SECONDS_TO_RETRY,
     BadToken,
     HeadersTooLong,
     MethodNotAllowed,
@@ -131,6 +132,8 @@ class FhirService:
             reply.headers.append((b"allow", ", ".join(failure.allowed).encode()))
         if isinstance(failure, NoToken | BadToken | ScopeMissing):
             reply.headers.append((b"www-authenticate", failure.challenge.encode()))
+        if isinstance(failure, Unavailable):
+            reply.headers.append((b"retry-after", b"%d" % SECONDS_TO_RETRY))
         return reply
 
     def fault(self, failure: Exception, exchange: Exchange) -> Reply:
