@@ -12,6 +12,7 @@ import orjson
 from fhir_server.definitions.code_system import CodeSystem, code_system_from
 from fhir_server.definitions.concept_map import ConceptMap, concept_map_from
 from fhir_server.definitions.datatype import Type, types_of
+from fhir_server.definitions.implied import implied_value_set, value_set_of_system
 from fhir_server.definitions.search_parameter import (
     Compartment,
     SearchParameter,
@@ -24,6 +25,8 @@ from fhir_server.definitions.structure import TYPE_URL, Structure, structure_fro
 from fhir_server.definitions.tables import Tables
 from fhir_server.definitions.value_set import ValueSet, value_set_from
 
+CORE = "http://hl7.org/fhir/"
+VALUE_SET_PATH = "ValueSet/"
 KINDS = {"resource": "resource_types", "complex-type": "complex_types", "primitive-type": "primitive_types"}
 
 
@@ -45,6 +48,8 @@ class Definitions:
         self._global_profiles: dict[str, list[str]] = {}
         self._snapshots: SnapshotMaker | None = None
         self._completed: dict[tuple[str, str | None], Structure] = {}
+        self._identities: dict[str, str] = {}
+        self._all_codes: Mapping[str, str] | None = None
         self.generation = 0
         self._open_shelves(tables, below)
         if below is not None:
@@ -129,6 +134,7 @@ class Definitions:
         self._types.clear()
         self._parameters.clear()
         self._snapshots = None
+        self._all_codes = None
         self._completed.clear()
         for definitions in self.above:
             definitions.grow()
@@ -200,8 +206,52 @@ class Definitions:
         return found
 
     def value_set(self, canonical: str) -> ValueSet | None:
-        """The value set of a canonical."""
-        return self._value_sets.find(canonical)
+        """The value set of a canonical or of `ValueSet/id`, or one that a code system implies."""
+        found = self._value_sets.find(canonical)
+        return self._implied(canonical) if found is None else found
+
+    def _implied(self, canonical: str) -> ValueSet | None:
+        if canonical.startswith(VALUE_SET_PATH):
+            named = self.identified(canonical)
+            return None if named is None else self._value_sets.find(named)
+        url, _, version = canonical.partition("|")
+        system = self._systems_by_value_set.get(url)
+        if system is not None:
+            is_here = not version or self.code_system(f"{system}|{version}") is not None
+            return value_set_of_system(canonical, system) if is_here else None
+        return implied_value_set(canonical, self.code_system)
+
+    def identify(self, path: str, canonical: str | None) -> None:
+        """Let `Type/id` stand for a canonical, or for none."""
+        if canonical is None:
+            self._identities.pop(path, None)
+        else:
+            self._identities[path] = canonical
+
+    def identified(self, path: str) -> str | None:
+        """The canonical that `ValueSet/id` stands for: of what is stored under it, or of the core's own."""
+        found = self._identities.get(path)
+        if found is None and self._below is not None:
+            return self._below.identified(path)
+        return found or f"{CORE}{path}"
+
+    @property
+    def _systems_by_value_set(self) -> Mapping[str, str]:
+        """The code systems that name a value set of all their codes, by its canonical."""
+        if self._all_codes is None:
+            own = (system for url in self._code_systems.own_urls() if (system := self._code_systems.find(url)))
+            named = {each.value_set.partition("|")[0]: each.url for each in own if each.value_set}
+            below = self._below._systems_by_value_set if self._below else self._core_systems_by_value_set  # noqa: SLF001
+            self._all_codes = {**below, **named}
+        return self._all_codes
+
+    @cached_property
+    def _core_systems_by_value_set(self) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        for url, records in self._tables.code_systems.items() if self._tables else ():
+            if b'"valueSet"' in records[0]:
+                found[orjson.loads(records[0])["valueSet"].partition("|")[0]] = url
+        return found
 
     def value_sets(self) -> Iterator[str]:
         """The canonicals of all value sets, without versions."""

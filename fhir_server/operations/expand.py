@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple, dataclass
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from fhir_server.definitions.code_system import Designation
-from fhir_server.definitions.value_set import ValueSet
+from fhir_server.definitions.registry import Definitions
+from fhir_server.definitions.value_set import Include, ValueSet
 from fhir_server.errors import Invalid, Issue, NotFound, TooCostly, Unprocessable
 from fhir_server.resource.instant import now
 from fhir_server.rest.argument import Arguments, Input, Part, parts
@@ -18,12 +19,16 @@ from fhir_server.rest.node import Node
 from fhir_server.rest.operation import Operation
 from fhir_server.terminology.display import in_language
 from fhir_server.terminology.knowledge import Knowledge
+from fhir_server.terminology.local import LocalTerminology
 from fhir_server.terminology.lookup import all_designations, best_display
 from fhir_server.terminology.protocol import Entry, Expansion
+from fhir_server.terminology.system_version import SystemVersions, by_system
 
 UNCLOSED = "http://hl7.org/fhir/StructureDefinition/valueset-unclosed"
 LANGUAGE_SYSTEM = "urn:ietf:bcp:47|"
 MOST_AT_ONCE = 10_000
+VERSION_INPUTS = ("system-version", "check-system-version", "force-system-version")
+DIRECTIONS = ("incoming", "outgoing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,10 @@ class Wish:
     with_designations: bool = False
     designations: tuple[str, ...] = ()
     languages: Sequence[str] = ()
+    without: tuple[str, ...] = ()
+    selectable_only: bool = False
+    with_definition: bool = False
+    versions: SystemVersions | None = None
 
     @property
     def stated(self) -> tuple[Part, ...]:
@@ -51,7 +60,21 @@ class Wish:
             *(("designation", "string", wanted) for wanted in self.designations),
             ("displayLanguage", "code", self.languages[0] if self.languages else None),
             ("excludeNested", "boolean", True),
+            ("excludeNotForUI", "boolean", self.selectable_only or None),
+            *(("exclude-system", "canonical", system) for system in self.without),
+            *self._of_versions(),
         )
+
+    def _of_versions(self) -> Iterator[Part]:
+        if self.versions is not None:
+            for name, given in zip(VERSION_INPUTS, astuple(self.versions), strict=True):
+                yield from ((name, "canonical", f"{system}|{version}") for system, version in given.items())
+
+    def takes(self, entry: Entry, definitions: Definitions) -> bool:
+        """Whether a concept is wanted, whatever page it stands on."""
+        if (self.active_only and entry.inactive) or (self.selectable_only and entry.abstract):
+            return False
+        return not any(is_of(entry, system, definitions) for system in self.without)
 
 
 async def expand(node: Node, exchange: Exchange, arguments: Arguments) -> dict[str, Any]:
@@ -68,19 +91,29 @@ async def expand(node: Node, exchange: Exchange, arguments: Arguments) -> dict[s
         with_designations=arguments.flag("includeDesignations"),
         designations=tuple(arguments.many("designation")),
         languages=languages_in(arguments, exchange),
+        without=tuple(arguments.many("exclude-system")),
+        selectable_only=arguments.flag("excludeNotForUI"),
+        with_definition=arguments.flag("includeDefinition"),
+        versions=versions_in(arguments),
     )
+    direction = arguments.text("contextDirection")
+    if direction not in (None, *DIRECTIONS):
+        raise Invalid(Issue("error", "value", f"contextDirection is one of {', '.join(DIRECTIONS)}."))
     return expanded(knowledge, canonical, wish, lambda: now(node.clock))
 
 
 def expanded(knowledge: Knowledge, canonical: str, wish: Wish, moment: Callable[[], str]) -> dict[str, Any]:
     """Return the value set of a canonical with its expansion at this moment, or the wanted page of it."""
     definition = knowledge.definitions.value_set(canonical)
+    if wish.versions is not None:
+        refuse_conflicts(wish.versions, canonical, knowledge.definitions)
+        knowledge = Knowledge(knowledge.definitions, LocalTerminology(knowledge.definitions, wish.versions))
     expansion = knowledge.terminology.expand(canonical, wish.text)
     if definition is None or expansion is None:
         raise NotFound(f"The value set {canonical} is not known here. Create it first, or send it as valueSet.")
-    entries = [e for e in expansion.entries if not (wish.active_only and e.inactive)]
-    if not entries and not expansion.complete and not wish.text:
-        raise Unprocessable(Issue("error", "not-supported", _cannot_list(knowledge, definition)))
+    entries = [e for e in expansion.entries if wish.takes(e, knowledge.definitions)]
+    if not expansion.entries and not expansion.complete and not wish.text:
+        raise Unprocessable(Issue("error", "not-supported", _cannot_list(knowledge, definition, wish.versions)))
     offset = wish.offset or 0
     if wish.count is None and len(entries) - offset > wish.most:
         much = f"{len(entries) - offset:,} codes, more than {wish.most:,}"
@@ -92,6 +125,9 @@ def expanded(knowledge: Knowledge, canonical: str, wish: Wish, moment: Callable[
         for key, value in (("version", definition.version), ("name", definition.name), ("status", definition.status))
         if value
     }
+    if wish.with_definition:
+        body |= {"immutable": definition.immutable} if definition.immutable else {}
+        body["compose"] = compose_of(definition)
     body["expansion"] = _expansion(knowledge, expansion, wish, page, len(entries)) | {"timestamp": moment()}
     return body
 
@@ -181,9 +217,70 @@ def designation_element(designation: Designation) -> dict[str, Any]:
     return element | {"value": designation.value}
 
 
-def _cannot_list(knowledge: Knowledge, definition: ValueSet) -> str:
+def is_of(entry: Entry, canonical: str, definitions: Definitions) -> bool:
+    """Whether a concept is of a system, in the version that is named if one is."""
+    system, _, version = canonical.partition("|")
+    if entry.system != system:
+        return False
+    known = definitions.code_system(system)
+    return not version or (known is not None and known.version == version)
+
+
+def versions_in(arguments: Arguments) -> SystemVersions | None:
+    """Return the versions of systems that are asked for; raise Invalid for what is not written system|version."""
+    if not any(name in arguments for name in VERSION_INPUTS):
+        return None
+    found = []
+    for name in VERSION_INPUTS:
+        try:
+            found.append(by_system(arguments.many(name)))
+        except ValueError as fault:
+            text = f"{name} is written system|version, not {str(fault)[:100]!r}."
+            raise Invalid(Issue("error", "value", text)) from None
+    return SystemVersions(*found)
+
+
+def refuse_conflicts(versions: SystemVersions, canonical: str, definitions: Definitions) -> None:
+    """Raise Unprocessable where the value set names another version of a system than it must."""
+    for system, named, wanted in versions.conflicts(canonical, definitions):
+        text = f"The value set is about {system}|{named}, and check-system-version asks for {wanted}."
+        raise Unprocessable(Issue("error", "exception", text))
+
+
+def compose_of(definition: ValueSet) -> dict[str, Any]:
+    """The element `compose` of a definition."""
+    listed = (("include", definition.include), ("exclude", definition.exclude))
+    return {name: [_part_of(part) for part in parts_] for name, parts_ in listed if parts_}
+
+
+def _part_of(part: Include) -> dict[str, Any]:
+    element: dict[str, Any] = {}
+    if part.system:
+        element["system"] = part.system
+    if part.version:
+        element["version"] = part.version
+    if part.concepts is not None:
+        element["concept"] = [
+            {"code": code}
+            | ({"display": display} if display else {})
+            | ({"designation": [designation_element(each) for each in designations]} if designations else {})
+            for code, (display, designations) in part.concepts.items()
+        ]
+    if part.filters:
+        element["filter"] = [{"property": f.property, "op": f.op, "value": f.value} for f in part.filters]
+    if part.value_sets:
+        element["valueSet"] = list(part.value_sets)
+    return element
+
+
+def _cannot_list(knowledge: Knowledge, definition: ValueSet, versions: SystemVersions | None) -> str:
+    wanted = [
+        f"{part.system}|{version}" if (version := versions.of(part) if versions else part.version) else part.system
+        for part in definition.include
+        if part.system
+    ]
     named = (
-        *(part.system for part in definition.include if part.system and not _has_all_codes(knowledge, part.system)),
+        *(canonical for canonical in wanted if not _has_all_codes(knowledge, canonical)),
         *(url for part in definition.include for url in part.value_sets if not knowledge.definitions.value_set(url)),
     )
     reason = f": {', '.join(dict.fromkeys(named))} is not here with all its codes" if named else ""
@@ -205,10 +302,10 @@ OPERATION = Operation(
         Input("url", "uri"),
         Input("valueSet", "ValueSet"),
         Input("valueSetVersion", "string"),
-        Input("context", "uri", supported=False),
-        Input("contextDirection", "code", supported=False),
+        Input("context", "uri"),
+        Input("contextDirection", "code"),
         Input("filter", "string"),
-        Input("date", "dateTime", supported=False),
+        Input("date", "dateTime", supported=False, reason="value sets are expanded as they are now"),
         Input("offset", "unsignedInt"),
         Input("count", "unsignedInt"),
         Input("includeDesignations", "boolean"),
@@ -219,9 +316,7 @@ OPERATION = Operation(
         Input("excludeNotForUI", "boolean"),
         Input("excludePostCoordinated", "boolean"),
         Input("displayLanguage", "code"),
-        Input("exclude-system", "canonical", many=True, supported=False),
-        Input("system-version", "canonical", many=True, supported=False),
-        Input("check-system-version", "canonical", many=True, supported=False),
-        Input("force-system-version", "canonical", many=True, supported=False),
+        Input("exclude-system", "canonical", many=True),
+        *(Input(name, "canonical", many=True) for name in VERSION_INPUTS),
     ),
 )

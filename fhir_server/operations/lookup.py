@@ -99,7 +99,7 @@ OPERATION = Operation(
         Input("system", "uri"),
         Input("version", "string"),
         Input("coding", "Coding"),
-        Input("date", "dateTime", supported=False),
+        Input("date", "dateTime", supported=False, reason="codes are looked up as they are now"),
         Input("displayLanguage", "code"),
         Input("property", "code", many=True),
     ),

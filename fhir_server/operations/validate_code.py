@@ -199,7 +199,7 @@ CODES = (
     Input("display", "string"),
     Input("coding", "Coding"),
     Input("codeableConcept", "CodeableConcept"),
-    Input("date", "dateTime", supported=False),
+    Input("date", "dateTime", supported=False, reason="codes are judged as they are now"),
     Input("abstract", "boolean"),
     Input("displayLanguage", "code"),
 )
@@ -212,7 +212,7 @@ OPERATIONS = (
         types=("ValueSet",),
         inputs=(
             Input("url", "uri"),
-            Input("context", "uri", supported=False),
+            Input("context", "uri"),
             Input("valueSet", "ValueSet"),
             Input("valueSetVersion", "string"),
             Input("system", "uri"),

@@ -81,9 +81,11 @@ class StoredDefinitions:
         former = self._known.pop(key, None)
         if former is not None and former not in self._known.values():
             self._definitions.remove(*former)
+        self._definitions.identify("/".join(key), None)
         try:
             if body is not None and self._definitions.add(body):
                 self._known[key] = version.type, body["url"], body.get("version")
+                self._definitions.identify("/".join(key), canonical_of(body))
         except (FhirError, KeyError, TypeError, AttributeError, ValueError) as fault:
             log.warning("%s/%s cannot be used as a definition: %s", *key, type(fault).__name__)
 
@@ -91,6 +93,8 @@ class StoredDefinitions:
         if version.body is None:
             return None
         body = parse(version.body, NO_LIMITS)
+        if version.type == "ValueSet":  # one without a url can still be named by its id
+            body.setdefault("url", f"{version.type}/{version.id}")
         if version.type != SEARCHING:
             return body
         try:
@@ -106,3 +110,8 @@ class StoredDefinitions:
             log.warning("SearchParameter/%s cannot be used: %s", version.id, type(fault).__name__)
             return None
         return body
+
+
+def canonical_of(body: dict[str, Any]) -> str:
+    """The canonical of a definition, with its version where it has one."""
+    return f"{body['url']}|{body['version']}" if "version" in body else str(body["url"])

@@ -25,7 +25,7 @@ T = TypeVar("T")
 class Input:
     """A parameter of an operation: its name, its FHIR type (`parts` for one made of others), whether it may repeat.
 
-    One that is not `supported` is in the standard, and refused here with its name.
+    One that is not `supported` is in the standard, and refused here with its name; `reason` says why.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Input:
     many: bool = False
     required: bool = False
     supported: bool = True
+    reason: str = ""
 
 
 class Arguments:
@@ -111,7 +112,8 @@ def arguments_of(operation: str, inputs: Sequence[Input], values: Mapping[str, S
     for each in inputs:
         given = values.get(each.name, ())
         if given and not each.supported:
-            raise Unsupported(f"${operation} does not know the parameter {each.name} here.")
+            text = f"${operation} does not know the parameter {each.name} here{each.reason and ': '}{each.reason}."
+            raise Unsupported(text)
         if len(given) > 1 and not each.many:
             raise Invalid(Issue("error", "value", f"${operation} takes the parameter {each.name} once."))
         if each.required and not given:

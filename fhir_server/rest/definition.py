@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fhir_server.definitions.registry import Definitions
 from fhir_server.errors import Invalid, Issue, NotFound
 from fhir_server.resource.parsing import parse
 from fhir_server.rest.argument import Arguments
 from fhir_server.rest.exchange import Exchange
+from fhir_server.rest.failure import nearest
 from fhir_server.rest.node import Node
 from fhir_server.terminology.knowledge import Knowledge
 
@@ -23,16 +25,38 @@ async def about(node: Node, exchange: Exchange, arguments: Arguments, sent_as: s
     named at once, NotFound for an instance that is neither stored nor one of the core.
     """
     knowledge = node.knowledge
-    sent, url = arguments.resource(sent_as), arguments.text("url")
-    if sum((bool(exchange.id), sent is not None, url is not None)) > 1:
-        text = f"Name one thing only: by the URL of an instance, by the parameter url or by {sent_as}."
+    sent, url, context = arguments.resource(sent_as), arguments.text("url"), arguments.text("context")
+    if sum((bool(exchange.id), sent is not None, url is not None, context is not None)) > 1:
+        text = f"Name one thing only: by the URL of an instance, by the parameter url, by context or by {sent_as}."
         raise Invalid(Issue("error", "invalid", text))
+    if context is not None:
+        return knowledge, bound_to(knowledge.definitions, context)
     if exchange.id:
         return await _of_instance(node, exchange)
     if sent is not None:
         return knowledge.with_resource(sent)
     version = arguments.text(version_as)
     return knowledge, f"{url}|{version}" if url and version and "|" not in url else url
+
+
+def bound_to(definitions: Definitions, context: str) -> str:
+    """Return the value set that an element is bound to; raise NotFound, or Invalid for an element without a binding.
+
+    `context` is written `[StructureDefinition]#[path, id or name of a slice]` (OperationDefinition/ValueSet-expand).
+    """
+    url, _, wanted = context.partition("#")
+    structure = definitions.structure(url)
+    if structure is None:
+        raise NotFound(f"The context {context[:200]!r} begins with no profile or type that is known here.")
+    wanted = wanted or f"{structure.type}.value[x]"
+    found = [each for each in structure.elements if wanted in (each.id, each.path, each.slice_name)]
+    if not found:
+        known = (each.path for each in structure.elements)
+        raise NotFound(f"{structure.url} has no element {wanted[:100]!r}.{nearest(wanted, known)}")
+    for element in found:
+        if element.binding is not None:
+            return element.binding.value_set
+    raise Invalid(Issue("error", "invalid", f"The context {context[:200]!r} is an element without a value set."))
 
 
 async def _of_instance(node: Node, exchange: Exchange) -> About:

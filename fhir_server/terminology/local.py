@@ -20,11 +20,13 @@ from fhir_server.terminology.lookup import Lookup, looked_up
 from fhir_server.terminology.named_system import FORMS, FURTHER_CODES, JUDGES
 from fhir_server.terminology.protocol import NO_CODES, UNKNOWN, CodeCheck, Entry, Expansion, Membership
 from fhir_server.terminology.selection import select
+from fhir_server.terminology.system_version import SystemVersions
 from fhir_server.terminology.translation import Match, Question, Translator
 
 DEEPEST_IMPORT = 50
 ROOM_FOR_EXPANSIONS = 128
 ROOM_FOR_CHECKS = 8192
+ROOM_FOR_EXTENTS = 8192
 INACTIVE = frozenset({"inactive", "retired", "deprecated-inactive"})
 UNTOLD = Extent(open=(Open(None, untold),))
 Trail = tuple[str, ...]
@@ -32,10 +34,14 @@ CheckKey = tuple[str, str, str | None, tuple[str, ...], str | None]
 
 
 class LocalTerminology:
-    """Answers from the code systems and value sets of `definitions`, each prepared when it is first asked for."""
+    """Answers from the code systems and value sets of `definitions`, each prepared when it is first asked for.
 
-    def __init__(self, definitions: Definitions) -> None:
+    `versions` are those of code systems that value sets are to be read with.
+    """
+
+    def __init__(self, definitions: Definitions, versions: SystemVersions | None = None) -> None:
         self._definitions = definitions
+        self._versions = versions
         self._generation = definitions.generation
         self._memberships: dict[str, Membership] = {}
         self._extents: dict[str, Extent] = {}
@@ -62,6 +68,8 @@ class LocalTerminology:
             extent = self._extent(value_set, ())
             if extent is None:
                 return None
+            if len(self._memberships) >= ROOM_FOR_EXTENTS:
+                self._memberships.clear()
             self._memberships[value_set] = Membership(
                 systems=extent.listed,
                 codes=frozenset().union(*extent.listed.values()),
@@ -208,7 +216,7 @@ class LocalTerminology:
             return self._extents[canonical]
         if canonical in trail or len(trail) > DEEPEST_IMPORT:
             return UNTOLD
-        compiled = self._definitions.compiled_expansion(canonical)
+        compiled = self._definitions.compiled_expansion(canonical) if self._versions is None else None
         if compiled is not None:
             extent = Extent({system: frozenset(codes) for system, codes in compiled.items()})
         else:
@@ -216,6 +224,8 @@ class LocalTerminology:
             if definition is None:
                 return None
             extent = self._defined(definition, (*trail, canonical))
+        if len(self._extents) >= ROOM_FOR_EXTENTS:  # clients can name as many as there are concepts
+            self._extents.clear()
         self._extents[canonical] = extent
         return extent
 
@@ -251,7 +261,7 @@ class LocalTerminology:
         """The codes of one system that an include lists, filters or takes whole."""
         if part.concepts is not None:
             return Extent({system: frozenset(part.concepts)})
-        code_system = self._code_system(system, part.version)
+        code_system = self._code_system(system, self._version_of(part))
         judge = JUDGES.get(system)
         if code_system is None or code_system.content != "complete":
             if judge is not None and not part.filters:
@@ -271,6 +281,9 @@ class LocalTerminology:
         if not part.filters:
             return frozenset(code_system.concepts)
         return select(code_system, self._hierarchy(code_system), part.filters)
+
+    def _version_of(self, part: Include) -> str | None:
+        return part.version if self._versions is None else self._versions.of(part)
 
     def _code_system(self, system: str, version: str | None) -> CodeSystem | None:
         """The code system with concepts of its own; None for a supplement or a version that is not here."""
@@ -300,7 +313,7 @@ class LocalTerminology:
                 if imported is not None:
                     yield from self._entries(imported, seen)
             return
-        code_system = self._code_system(part.system, part.version)
+        code_system = self._code_system(part.system, self._version_of(part))
         if part.concepts is not None:
             for code, (display, designations) in part.concepts.items():
                 known = code_system.concept(code) if code_system else None

@@ -1,9 +1,11 @@
+from typing import Any
+
 import pytest
 
 from fhir_server.errors import Invalid, NotFound, TooCostly, Unprocessable, Unsupported
 from fhir_server.operations import expand
 from fhir_server.operations.expand import OPERATION, UNCLOSED
-from tests.operations.calling import call, node
+from tests.operations.calling import FakeNode, call, node
 from tests.terminology.terminologies import code_system, cs, system, value_set, vs
 
 LUNG = {"code": "J18.9", "display": "Viêm phổi, tác nhân không xác định", "designation": [
@@ -14,6 +16,11 @@ GROUP = {"code": "J00", "display": "Bệnh hô hấp", "property": [{"code": "no
 DISEASES = code_system("disease", GROUP, LUNG, LIVER, language="vi", version="2024")
 ALL = value_set("diseases", system("disease"), status="active", version="1")
 NODE = node(DISEASES, ALL)
+
+
+def asked_with(name: str, parameters: dict[str, Any], where: FakeNode = NODE) -> dict[str, Any]:
+    """The answer about a value set, for parameters whose names are no Python names."""
+    return call(OPERATION, where, None, url=vs(name), **parameters)
 
 
 def contained(answer):
@@ -124,3 +131,70 @@ def test_a_value_set_that_cannot_be_read_is_refused():
     broken = {"resourceType": "ValueSet", "compose": {"include": [{"concept": [{"display": "no code"}]}]}}
     with pytest.raises(Invalid, match="cannot be read"):
         call(OPERATION, NODE, broken)
+
+
+def test_an_element_is_a_context_of_the_value_set_that_it_is_bound_to():
+    context = "http://hl7.org/fhir/StructureDefinition/Patient#Patient.gender"
+    answer = call(OPERATION, node(), context=context, contextDirection="incoming")
+    assert contained(answer) == ["male", "female", "other", "unknown"]
+    with pytest.raises(NotFound, match=r"Did you mean Patient\.gender"):
+        call(OPERATION, node(), context="http://hl7.org/fhir/StructureDefinition/Patient#Patient.gendre")
+    with pytest.raises(NotFound, match="no profile"):
+        call(OPERATION, node(), context="urn:none#a")
+    with pytest.raises(Invalid, match="without a value set"):
+        call(OPERATION, node(), context="http://hl7.org/fhir/StructureDefinition/Patient#Patient.active")
+    with pytest.raises(Invalid, match="incoming, outgoing"):
+        call(OPERATION, node(), context=context, contextDirection="up")
+
+
+def test_systems_and_what_nobody_may_choose_can_be_left_out():
+    mixed = node(DISEASES, code_system("b", "x"), value_set("mixed", system("disease"), system("b")))
+    assert contained(asked_with("mixed", {"exclude-system": cs("disease")}, mixed)) == ["x"]
+    assert len(contained(asked_with("mixed", {"exclude-system": f"{cs('disease')}|1"}, mixed))) == 4
+    assert contained(call(OPERATION, mixed, url=vs("mixed"), excludeNotForUI="true")) == ["J18.9", "K74", "x"]
+
+
+def test_the_definition_comes_along_where_it_is_asked_for():
+    answer = call(
+        OPERATION, node(value_set("some", system("disease", "J00"))), url=vs("some"), includeDefinition="true"
+    )
+    assert answer["compose"] == {"include": [{"system": cs("disease"), "concept": [{"code": "J00"}]}]}
+
+
+TWO = node(
+    code_system("a", "old", version="1"),
+    code_system("a", "new", version="2"),
+    value_set("any", system("a")),
+    value_set("first", system("a", version="1")),
+    value_set("around", {"valueSet": [vs("first")]}),
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "codes"),
+    [
+        ({}, "any", ["new"]),
+        ({"system-version": f"{cs('a')}|1"}, "any", ["old"]),
+        ({"check-system-version": f"{cs('a')}|1"}, "any", ["old"]),
+        ({"force-system-version": f"{cs('a')}|1"}, "any", ["old"]),
+        ({"system-version": f"{cs('a')}|2"}, "first", ["old"]),
+        ({"check-system-version": f"{cs('a')}|1"}, "around", ["old"]),
+        ({"force-system-version": f"{cs('a')}|2"}, "around", ["new"]),
+    ],
+)
+def test_versions_of_systems_can_be_chosen(asked, name, codes):
+    answer = asked_with(name, asked, TWO)
+    assert contained(answer) == codes
+    said = {each["name"] for each in answer["expansion"]["parameter"]}
+    assert set(asked) <= said
+
+
+def test_versions_that_cannot_be_are_refused():
+    with pytest.raises(Unprocessable, match=r"asks for 2"):
+        asked_with("around", {"check-system-version": f"{cs('a')}|2"}, TWO)
+    with pytest.raises(Unprocessable, match=r"cs/a\|3 is not here"):
+        asked_with("any", {"force-system-version": f"{cs('a')}|3"}, TWO)
+    with pytest.raises(Invalid, match=r"system\|version"):
+        asked_with("any", {"system-version": cs("a")}, TWO)
+    with pytest.raises(Unsupported, match="as they are now"):
+        call(OPERATION, TWO, url=vs("any"), date="2020-01-01")

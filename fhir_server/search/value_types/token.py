@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 from functools import partial
 
+from fhir_server.resource.reference import parse_reference
 from fhir_server.search.escape import split, unescaped
 from fhir_server.search.folding import fold
 from fhir_server.search.plan import Operator, Row, Test
@@ -90,6 +91,9 @@ def of_type(text: str, question: Question) -> Rows:
 def within(text: str, question: Question) -> Rows:
     """Any code of a value set."""
     value_set = unescaped(text)
+    literal = parse_reference(value_set)
+    if literal.base in question.context.bases and literal.path is not None:
+        value_set = literal.path
     members = question.codes.members(value_set)
     if members is None:
         raise UnansweredValue(f"the value set {value_set!r} is not known here, or its codes cannot be listed")
