@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fhir_server.errors import Invalid, Issue, NotFound
+from fhir_server.errors import Gone, Invalid, Issue, NotFound, Unsupported
 from fhir_server.repository.history import Window
+from fhir_server.resource.reference import Reference, parse_reference
 from fhir_server.rest.bundle import bundle, link, version_entry
 from fhir_server.rest.condition import GENERAL
 from fhir_server.rest.cursor import PARAMETER as CURSOR
 from fhir_server.rest.exchange import Exchange, Reply
 from fhir_server.rest.failure import nearest
+from fhir_server.rest.linked import REFERENCES
 from fhir_server.rest.node import Node
 from fhir_server.rest.subset import part
 from fhir_server.store.protocol import Scope, Version
 
-PARAMETERS = ("_count", "_since", "_at", CURSOR)
+PARAMETERS = ("_count", "_since", "_at", "_list", CURSOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Asked:
     since: str | None = None
     at: str | None = None
     cursor: str | None = None
+    listed: str | None = None
 
 
 async def history(node: Node, exchange: Exchange) -> Reply:
@@ -40,7 +43,10 @@ async def history(node: Node, exchange: Exchange) -> Reply:
     if exchange.id and not await node.repository.versions(scope, Window(), 1):
         raise NotFound(f"There is no {exchange.type}/{exchange.id}.")
     window = await node.repository.window(asked.since, asked.at, before)
-    found = await node.repository.versions(scope, window, asked.count + 1)
+    if asked.listed is None:
+        found = await node.repository.versions(scope, window, asked.count + 1)
+    else:
+        found = await versions_listed(node, exchange.base, asked.listed, scope, window)
     shown = found[: asked.count]
     links = [("self", link(exchange.base, path, asked.applied))]
     if len(found) > asked.count:
@@ -48,6 +54,38 @@ async def history(node: Node, exchange: Exchange) -> Reply:
         links.append(("next", link(exchange.base, path, [*asked.applied, (CURSOR, cursor)])))
     entries = (entry(node, exchange, version) for version in shown)
     return Reply(200, bundle("history", entries, links=links, total=total(asked, exchange, found), at=window.at))
+
+
+async def versions_listed(node: Node, base: str, listed: str, scope: Scope, window: Window) -> Sequence[Version]:
+    """Return the versions in a window that a List refers to, the latest first (FHIR R4, 3.1.0.10 _list).
+
+    A reference without a version is to the current one. Raise NotFound or Gone for the List itself.
+    """
+    if listed.startswith("$"):
+        raise Unsupported(f"The functional list {listed[:100]} is not kept here; name the id of a List.")
+    stored = await node.repository.read("List", listed.removeprefix("List/"))
+    found: dict[int, Version] = {}
+    for text in REFERENCES(stored.body or b""):
+        reference = parse_reference(text.decode())
+        is_own = reference.base in (None, base) and reference.type in node.definitions.resource_types
+        if not is_own or reference.type is None or reference.id is None:
+            continue
+        if (scope.types and reference.type not in scope.types) or scope.id not in (None, reference.id):
+            continue
+        version = await _version_named(node, reference)
+        if version is not None and window.after < version.place < (window.before or version.place + 1):
+            found[version.place] = version
+    return [found[place] for place in sorted(found, reverse=True)]
+
+
+async def _version_named(node: Node, reference: Reference) -> Version | None:
+    kind, resource_id, number = str(reference.type), str(reference.id), reference.version
+    try:
+        if number is None:
+            return await node.repository.read(kind, resource_id)
+        return await node.repository.version(kind, resource_id, int(number)) if number.isdecimal() else None
+    except (NotFound, Gone):
+        return None
 
 
 def entry(node: Node, exchange: Exchange, version: Version) -> bytes:
@@ -60,6 +98,8 @@ def entry(node: Node, exchange: Exchange, version: Version) -> bytes:
 
 def total(asked: Asked, exchange: Exchange, found: Sequence[Version]) -> int | None:
     """How many versions there are, where that is known without counting: versions of one resource are numbered."""
+    if asked.listed is not None:
+        return None if asked.cursor else len(found)
     whole = exchange.id and found and asked.since is None and asked.at is None and asked.cursor is None
     return found[0].version if whole else None
 
@@ -75,6 +115,8 @@ def asked_of(node: Node, exchange: Exchange) -> Asked:
     count = values.get("_count", str(node.settings.page_entries))
     if not (count.isascii() and count.isdigit() and len(count) < 10):
         raise Invalid(Issue("error", "value", f"_count is a number of versions, not {count[:40]!r}."))
+    if "_list" in values and "_at" in values:
+        raise Unsupported("History takes _list or _at, not both: a List says itself which versions are meant.")
     applied = tuple(pair for pair in exchange.pairs if pair[0] in values and pair[0] != CURSOR)
     most = min(int(count), node.settings.largest_page_entries)
-    return Asked(applied, most, values.get("_since"), values.get("_at"), values.get(CURSOR))
+    return Asked(applied, most, values.get("_since"), values.get("_at"), values.get(CURSOR), values.get("_list"))

@@ -94,3 +94,33 @@ def test_a_cursor_is_good_for_its_own_history_only(server):
     cursor = next(link["url"] for link in first["link"] if link["relation"] == "next").partition("_cursor=")[2]
     outcome(server.get(f"Patient/_history?_count=1&_cursor={cursor}"), 400, "invalid")
     outcome(server.get(f"Patient/p/_history?_count=2&_cursor={cursor}"), 400, "invalid")
+
+
+def test_a_list_names_the_versions_that_come(server):
+    for gender in ("male", "female"):
+        server.put({"resourceType": "Patient", "id": "listed", "gender": gender})
+    server.put({"resourceType": "Patient", "id": "other", "gender": "other"})
+    items = (
+        "Patient/listed/_history/1",
+        "Patient/other",
+        "http://elsewhere/fhir/Patient/other",
+        "Patient/other/_history/9",
+    )
+    body = {"resourceType": "List", "id": "l", "status": "current", "mode": "working"}
+    texts = [{"item": {"reference": text}} for text in items]
+    assert server.put({**body, "entry": texts}).status_code == 201
+
+    def seen(path: str) -> list[tuple[str, str]]:
+        body = server.get(path).json()
+        return [(e["resource"]["id"], e["resource"]["meta"]["versionId"]) for e in body.get("entry", [])]
+
+    assert seen("_history?_list=l") == [("other", "1"), ("listed", "1")]
+    assert seen("Patient/listed/_history?_list=l") == [("listed", "1")]
+    assert seen("Observation/_history?_list=l") == []
+    first = server.get("Patient/_history?_list=List/l&_count=1").json()
+    assert first["total"] == 2
+    following = next(link["url"] for link in first["link"] if link["relation"] == "next")
+    assert seen(following.removeprefix("http://node/fhir/")) == [("listed", "1")]
+    outcome(server.get("_history?_list=none"), 404, "not-found")
+    outcome(server.get("_history?_list=$current-problems"), 400, "not-supported")
+    outcome(server.get("_history?_list=l&_at=2026"), 400, "not-supported")
