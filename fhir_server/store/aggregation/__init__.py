@@ -1,0 +1,1 @@
+"""Search plans as aggregation pipelines of MongoDB; pure: nothing here speaks to a database."""
