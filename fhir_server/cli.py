@@ -1,6 +1,5 @@
 """The command `nhipcau`: check files, evaluate expressions, look into packages, run the service."""
 
-import signal
 import socket
 import sys
 from collections import Counter
@@ -11,7 +10,6 @@ from typing import Annotated, Literal
 
 import orjson
 import typer
-import uvicorn
 from pydantic import ValidationError
 from rich.text import Text
 
@@ -33,16 +31,15 @@ from fhir_server.commands.terminal import (
     print_line,
     stop,
 )
-from fhir_server.connection import connection_class
 from fhir_server.definitions.registry import Definitions, r4
 from fhir_server.demo.story import demo_facts, load_story
 from fhir_server.errors import FhirError, Invalid, Issue, TooLarge
 from fhir_server.fhirpath.engine import Engine
 from fhir_server.formats import numbered_lines, receive, receive_exact
-from fhir_server.logs import configure
 from fhir_server.package import load_package
 from fhir_server.resource.exact import dump_exact
 from fhir_server.rest.node import Node
+from fhir_server.server import answer
 from fhir_server.settings import settings
 from fhir_server.store.sqlite.connection import UnknownSchema
 from fhir_server.validation.validator import Validator
@@ -59,7 +56,6 @@ app.command()(restore)
 app.command()(doctor)
 app.command()(explain)
 
-SECONDS_TO_FINISH = 30
 BACKLOG = 1024
 FORMATS = "JSON, XML or NDJSON."
 Port = Annotated[int, typer.Option(min=0, max=65535, metavar="NUMBER", help="The port to listen on.")]
@@ -251,20 +247,7 @@ def is_loopback(host: str) -> bool:
 
 def run(listener: socket.socket, service: Callable[[], Service], workers: int = 1) -> None:
     """Serve until SIGTERM or SIGINT; what was accepted is finished, and the exit status is 0."""
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda _signal, _frame: sys.exit(0))
     if workers > 1:
-        supervise(workers, lambda: run(listener, service))
-        return
-    configure()
-    config = uvicorn.Config(
-        service(),
-        http=connection_class(settings()),
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=SECONDS_TO_FINISH,
-    )
-    uvicorn.Server(config).run([listener])
+        supervise(workers, lambda _number, lifeline: answer(listener, service, lifeline), listener.close)
+    else:
+        answer(listener, service)

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import struct
 from asyncio import TimerHandle, Transport
 from collections.abc import Iterable
+from fcntl import ioctl
 from http import HTTPStatus
+from termios import FIONREAD
 from time import monotonic
 from typing import Any
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from fhir_server.errors import Issue, operation_outcome
 from fhir_server.settings import Settings
 
 FHIR_JSON = "application/fhir+json"
 SECONDS_TO_RETRY = 5
+INT = struct.Struct("i")
 SECONDS_TO_READ = 2.0
 """How long a client that is refused may go on sending, so that it comes to read why: a reset would take that away."""
 
 
-class Connection(HttpToolsProtocol):
-    """A connection whose client must ask in time, in so many bytes, or give its place to one that does."""
+class State(ServerState):
+    """What the connections of a server share: also whether it ends, after which they begin nothing new."""
 
+    ending = False
+
+
+class Connection(HttpToolsProtocol):
+    """A connection whose client must ask in time, in so many bytes, or give its place to one that does.
+
+    At the end of the server, what has come is answered, and the connection closed.
+    """
+
+    server_state: State
     seconds: float
     bytes_at_most: int
     places: int
@@ -40,17 +55,21 @@ class Connection(HttpToolsProtocol):
         """Whether no request is being answered."""
         return self._asked == 0
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether bytes have come that were not looked at yet."""
+        count = ioctl(self.transport.get_extra_info("socket").fileno(), FIONREAD, bytes(INT.size))
+        return bool(INT.unpack(count)[0])
+
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Take a place; where all are taken, that of the connection which has been idle for longest."""
         super().connection_made(transport)
         self._wait()
-        if len(self.connections) <= self.places:
-            return
-        idle = longest_idle(each for each in self.connections if each is not self)
-        if idle is not None:
-            idle.transport.close()
-        else:
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "throttled", "The server is busy; ask again in a moment.")
+        if self.server_state.ending:
+            # The end came between its acceptance and this moment, and passed it over.
+            self.shutdown()
+        elif len(self.connections) > self.places:
+            self._make_room()
 
     def data_received(self, data: bytes) -> None:
         """Read on; stop reading a head that does not end."""
@@ -64,6 +83,15 @@ class Connection(HttpToolsProtocol):
             if self._head > self.bytes_at_most:
                 text = f"The headers are longer than {self.bytes_at_most:,} bytes."
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too-long", text)
+        if self.server_state.ending and not self._refused:
+            self.shutdown()
+
+    def shutdown(self) -> None:
+        """End when what has come is answered."""
+        if not self.is_idle:
+            self.cycle.keep_alive = False
+        elif not self.has_unread:
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         """Count what comes before a request is known."""
@@ -92,6 +120,13 @@ class Connection(HttpToolsProtocol):
         """Refuse what is not HTTP; `msg` is the framework's own text."""
         text = f"{msg} It is not HTTP/1.1, or its URL or a header is not one that is read here."
         self._refuse(HTTPStatus.BAD_REQUEST, "structure", text)
+
+    def _make_room(self) -> None:
+        idle = longest_idle(each for each in self.connections if each is not self)
+        if idle is not None:
+            idle.transport.close()
+        else:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "throttled", "The server is busy; ask again in a moment.")
 
     def _wait(self) -> None:
         self._timer = self.loop.call_later(self.seconds, self._waited)
@@ -138,9 +173,12 @@ def connection_class(settings: Settings) -> type[Connection]:
 
 
 def longest_idle(connections: Iterable[Any]) -> Connection | None:
-    """Return the connection that nothing has been asked on for longest; None where all are being answered."""
+    """Return the connection that nothing has been asked on for longest; None where all are being answered, or will be.
+
+    A request may have come that this process, which accepts connections first, has not read.
+    """
     idle = [each for each in connections if each.is_idle and not each.transport.is_closing()]
-    return min(idle, key=lambda each: each.idle_since, default=None)
+    return next((each for each in sorted(idle, key=lambda each: each.idle_since) if not each.has_unread), None)
 
 
 def refusal(status: HTTPStatus, code: str, text: str) -> bytes:

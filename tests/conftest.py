@@ -2,14 +2,29 @@
 
 import os
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests import mongodb as mongodb_server
+from tests import processes
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_runtest_setup() -> None:
+    """Tell the servers of one test from those of another."""
+    processes.forget_ended()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what a server wrote where a test that uses it fails."""
+    report = yield
+    if report.failed:
+        report.sections.extend((f"log of {base}", log) for base, log in processes.logs())
+    return report
 
 
 @pytest.fixture(scope="session")

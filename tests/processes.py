@@ -15,8 +15,23 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 PROGRAM = Path(sys.executable).with_name("nhipcau")
-SECONDS_TO_START = 60
-SECONDS_TO_STOP = 40
+SECONDS_TO_START = 120
+SECONDS_TO_STOP = 60
+LOG_SHOWN = 20_000
+
+started: list[Program] = []
+"""Those that run, and those that have ended since the present test began."""
+
+
+def forget_ended() -> None:
+    """Begin a test."""
+    started[:] = [program for program in started if program.process.poll() is None]
+
+
+def logs() -> Iterator[tuple[str, str]]:
+    """The servers of the present test, each with the end of what it wrote for its operator."""
+    for program in started:
+        yield program.base, program.log[-LOG_SHOWN:]
 
 
 class Program:
@@ -32,6 +47,7 @@ class Program:
         )
         self.base = self._base()
         self.port = int(self.base.rpartition(":")[2].partition("/")[0])
+        started.append(self)
 
     def _base(self) -> str:
         assert self.process.stdout
@@ -54,14 +70,15 @@ class Program:
     def stop(self) -> int:
         """Tell the server to stop; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self._ended()
+        return self.ended()
 
     def kill(self) -> None:
         """End the server and its workers at once, as a power failure would."""
         os.killpg(self.process.pid, signal.SIGKILL)
-        self._ended()
+        self.ended()
 
-    def _ended(self) -> int:
+    def ended(self) -> int:
+        """Wait until the server ends; return its exit status."""
         status = self.process.wait(SECONDS_TO_STOP)
         self._log.close()
         assert self.process.stdout

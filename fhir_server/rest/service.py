@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any
@@ -39,6 +40,7 @@ Observe = Callable[[Route | None, int, float, str], None]
 
 PREFIX = "/fhir"
 REQUEST_ID = b"x-request-id"
+UNFINISHED = "The server stops and could not finish this in time. What it was to write may be written: look first."
 IS_HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}").fullmatch
 LONGEST_REQUEST_ID = 64
 
@@ -99,6 +101,8 @@ class FhirService:
             reply = self.refusal(failure, exchange)
         except Disconnected:
             return
+        except CancelledError:
+            reply = self.refusal(Unavailable(UNFINISHED), exchange)
         except Exception as failure:  # noqa: BLE001 -- whatever it is, the client gets an answer and the log the fault
             reply = self.fault(failure, exchange)
         headers, body = self._finished(reply, exchange)
