@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 from secrets import token_bytes
@@ -15,6 +15,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import orjson
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
@@ -23,6 +24,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.routing import Route as Page
 
+from fhir_server.access.caller import Caller
+from fhir_server.auth.authority import Event
+from fhir_server.auth.entrance import entrance
 from fhir_server.definitions.registry import Definitions
 from fhir_server.interactions.routes import ROUTES
 from fhir_server.jobs.jobs import Jobs
@@ -42,7 +46,7 @@ from fhir_server.resource.instant import Clock
 from fhir_server.resource.parsing import Limits
 from fhir_server.rest.body import Receive
 from fhir_server.rest.cursor import Cursors
-from fhir_server.rest.exchange import Route
+from fhir_server.rest.exchange import Exchange, Route
 from fhir_server.rest.node import Node
 from fhir_server.rest.router import Router
 from fhir_server.rest.service import PREFIX, FhirService, Scope, Send
@@ -110,8 +114,11 @@ class Service:
         self._definitions = definitions = definitions.extended()
         self._settings = settings
         self._origin = origin
-        router = Router((*ROUTES, *OPERATION_ROUTES), definitions.resource_types)
+        self.entrance = entrance(settings, origin.data, base_of(settings, origin), origin.clock, self.ask, self.tell)
+        router = Router((*ROUTES, *OPERATION_ROUTES, *self.entrance.routes), definitions.resource_types)
         self.fhir = FhirService(router, definitions, settings, request_ids(), self._observe)
+        self.fhir.authenticator = self.entrance.authenticator
+        self.fhir.cors.also = self.entrance.allows_origin
         self.web = web_application(self)
         self.is_ready = False
         self.metrics = Metrics()
@@ -128,6 +135,18 @@ class Service:
                 milliseconds=round(seconds * 1000, 1),
                 request=request_id,
             )
+
+    async def tell(self, event: Event) -> None:
+        """Put into the log who came in, or did not."""
+        self._log.info("authentication", **asdict(event))
+
+    async def ask(self, caller: Caller, path: str) -> tuple[int, dict[str, Any]]:
+        """Answer a GET of a caller below the base URL: its status, and the resource."""
+        where, _, query = path.partition("?")
+        exchange = Exchange("GET", where.split("/"), query=query, base=base_of(self._settings, self._origin))
+        exchange.caller = caller
+        reply = await self.fhir.dispatch(exchange)
+        return int(reply.status), orjson.loads(reply.body or b"{}")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -148,13 +167,15 @@ class Service:
         try:
             stored = StoredDefinitions(store, self._definitions)
             await stored.load()
-            node = await composed(store, self._definitions, self._settings, self._origin, self.fhir, stored)
+            node = await composed(
+                store, self._definitions, self._settings, self._origin, self.fhir, stored, self.entrance.security
+            )
             await node.coverage.establish()
             self.fhir.context = node
             await self._prepare(node)
             self.is_ready = True
             jobs = Jobs(node.repository, node.coverage, Lease(store, self._origin.clock), self._origin.clock)
-            following = [asyncio.create_task(node.coverage.follow())]
+            following = [asyncio.create_task(node.coverage.follow()), asyncio.create_task(self.entrance.follow())]
             if works:
                 following.append(asyncio.create_task(jobs.follow()))
             self.jobs = jobs
@@ -166,6 +187,7 @@ class Service:
                 await asyncio.gather(*following, return_exceptions=True)
         finally:
             self.is_ready = False
+            await self.entrance.close()
             await store.close()
 
 
@@ -176,6 +198,7 @@ async def composed(
     origin: Origin,
     service: FhirService,
     stored: StoredDefinitions,
+    security: Mapping[str, Any],
 ) -> Node:
     """Return the node over a store: everything that handlers work with."""
     bases = tuple(filter(None, (settings.base_url, *origin.bases)))
@@ -224,6 +247,7 @@ async def composed(
         dispatch=service.dispatch,
         started=int(origin.clock() * 1000),
         clock=origin.clock,
+        security=security,
     )
 
 
@@ -248,6 +272,11 @@ def write_validator(definitions: Definitions, settings: Settings) -> Validator |
 def limits_of(settings: Settings) -> Limits:
     """Return the limits of one body."""
     return Limits(settings.json_depth, settings.json_keys, settings.string_characters)
+
+
+def base_of(settings: Settings, origin: Origin) -> str:
+    """Return the base URL that this server is known by, whatever a request calls it."""
+    return settings.base_url or next(iter(origin.bases), "http://localhost/fhir")
 
 
 def signing_key(data: Path) -> bytes:
@@ -287,7 +316,8 @@ def web_application(service: Service) -> FastAPI:
         """Answer what Prometheus asks for."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
-    routes: Sequence[BaseRoute] = [Page(path, page(*file)) for path, file in PAGE_FILES.items()]
+    pages = [Page(path, page(*file)) for path, file in PAGE_FILES.items()]
+    routes: Sequence[BaseRoute] = [*pages, *service.entrance.pages]
     made = FastAPI(title="Nhịp Cầu", routes=list(routes), docs_url=None, redoc_url=None, lifespan=lifespan)
     made.add_api_route("/health", health)
     made.add_api_route("/metrics", metrics, response_class=Response)

@@ -41,6 +41,13 @@ class Settings(BaseSettings):
     conditional_delete: int = Field(default=1, gt=0)
     logged_requests: Literal["failed", "all"] = "failed"
 
+    auth: Literal["on", "off"] = "off"
+    client_registration: bool = False
+    proxies: tuple[str, ...] = ()
+    outbound_hosts: tuple[str, ...] = ()
+    second_factor_roles: tuple[str, ...] = ("facility-admin", "province", "ministry")
+    session_minutes: int = Field(default=480, gt=0)
+
     @field_validator("time_zone")
     @classmethod
     def _is_known_zone(cls, name: str) -> str:

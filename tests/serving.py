@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +17,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from fhir_server.app import Origin, Service, application
 from fhir_server.definitions.registry import r4
+from fhir_server.resource.instant import Clock
 from fhir_server.rest.node import Node
 from fhir_server.settings import Settings
 
@@ -51,6 +54,10 @@ class Served:
             named.setdefault("content-type", JSON)
         return await self._client.request(method, f"{BASE}/{path}" if path else BASE, content=content, headers=named)
 
+    def send(self, method: str, url: str, **arguments: Any) -> httpx.Response:
+        """Send a request to any URL of the server, as httpx takes it."""
+        return self._portal.call(partial(self._client.request, method, url, **arguments))
+
     def get(self, path: str, **headers: str) -> httpx.Response:
         """Read."""
         return self.ask("GET", path, **headers)
@@ -78,10 +85,12 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path | None = None, *, works: bool = False, **chosen: Any) -> Iterator[Served]:
+def serving(
+    folder: Path | None = None, *, works: bool = False, clock: Clock = time.time, **chosen: Any
+) -> Iterator[Served]:
     """A server with these settings, on an empty folder or on this one; one that `works` does jobs."""
     with TemporaryDirectory() as empty, start_blocking_portal() as portal:
-        service = application(r4().extended(), Settings(**chosen), Origin(folder or Path(empty), bases=(BASE,)))
+        service = application(r4().extended(), Settings(**chosen), Origin(folder or Path(empty), clock, bases=(BASE,)))
         client = httpx.AsyncClient(transport=httpx.ASGITransport(service, raise_app_exceptions=False))
         with portal.wrap_async_context_manager(service.running(works=works)) as node:
             yield Served(portal, service, node, client)

@@ -70,7 +70,7 @@ def rest(node: Node) -> Json:
     known = {route.interaction for route in node.routes} | {"transaction"}
     return {
         "mode": "server",
-        "security": {"cors": bool(node.settings.cors_origins)},
+        "security": node.security or {"cors": bool(node.settings.cors_origins)},
         "resource": [
             resource(node, kind, profiles.get(kind, ()), references.get(kind, ()))
             for kind in sorted(definitions.resource_types)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from fhir_server.rest.exchange import Exchange, Reply
@@ -18,9 +18,10 @@ SECONDS_REMEMBERED = b"86400"
 
 
 class Cors:
-    """Origins that may call: `*` for all, else each with `*` for any port or name part."""
+    """Origins that may call: `*` for all, else each with `*` for any port or name part, and those of `also`."""
 
-    def __init__(self, origins: Iterable[str]) -> None:
+    def __init__(self, origins: Iterable[str], also: Callable[[str], bool] | None = None) -> None:
+        self.also = also
         self._patterns = [re.compile(re.escape(origin).replace(r"\*", "[^/@]*")) for origin in origins]
         self.allows = lru_cache(maxsize=256)(self._allows)
 
@@ -37,12 +38,12 @@ class Cors:
         ]
         return Reply(204, headers=headers if b"origin" in exchange.headers else headers[:1])
 
-    def allow(self, exchange: Exchange, headers: list[tuple[bytes, bytes]]) -> None:
-        """Add what lets a page of an allowed origin read the answer."""
+    def allow(self, exchange: Exchange, headers: list[tuple[bytes, bytes]], *, to_all: bool = False) -> None:
+        """Add what lets a page of an allowed origin (or of any) read the answer."""
         origin = exchange.headers.get(b"origin")
         if origin is None or len(origin) > 300:
             return
         headers.append((b"vary", b"origin"))
-        if self.allows(origin):
+        if to_all or self.allows(origin) or (self.also is not None and self.also(origin.decode("latin-1"))):
             headers.append((b"access-control-allow-origin", origin))
             headers.append((b"access-control-expose-headers", SHOWN))

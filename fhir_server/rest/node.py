@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ class Node:
     `coverage` knows what the index lacks; `validator` checks at full depth; `limits` are those of one resource,
     `bundle_limits` of a whole Bundle. `find` gives the route of an exchange and `dispatch` answers it without a
     transport; `routes` are the rows of the table. `started` is when, in milliseconds; handlers keep in `remembered`
-    what costs much to make.
+    what costs much to make. `security` is what the CapabilityStatement tells of it, where anybody is asked who they are.
     """
 
     repository: Repository
@@ -44,3 +44,4 @@ class Node:
     started: int
     remembered: dict[str, Any] = field(default_factory=dict)
     clock: Clock = time.time
+    security: Mapping[str, Any] = field(default_factory=dict)

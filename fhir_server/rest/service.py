@@ -72,7 +72,7 @@ class FhirService:
         self._settings = settings
         self._request_ids = request_ids
         self._observe = observe
-        self._cors = Cors(settings.cors_origins)
+        self.cors = Cors(settings.cors_origins)
         self._limits: dict[Takes, int] = {
             "nothing": settings.body_bytes,
             "resource": settings.body_bytes,
@@ -90,7 +90,7 @@ class FhirService:
             self._refuse_excess(scope, exchange)
             path = self._path(scope)
             if exchange.method == "OPTIONS":
-                reply = self._cors.preflight(exchange)
+                reply = self.cors.preflight(exchange)
             else:
                 exchange.path = path
                 route = self.router.find(exchange)
@@ -106,7 +106,7 @@ class FhirService:
         except Exception as failure:  # noqa: BLE001 -- whatever it is, the client gets an answer and the log the fault
             reply = self.fault(failure, exchange)
         headers, body = self._finished(reply, exchange)
-        self._cors.allow(exchange, headers)
+        self.cors.allow(exchange, headers, to_all=route is not None and route.interaction in OPEN)
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         self._observe(route, reply.status, perf_counter() - started, exchange.request_id)

@@ -1,0 +1,97 @@
+"""What the endpoints and pages of authentication work with: the authorization server, threads, and who is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal, ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+from fhir_server.access.caller import Caller
+from fhir_server.auth.authorization_server import SmartServer
+from fhir_server.auth.records import Records
+from fhir_server.settings import Settings
+
+THREADS = 4
+SECONDS_BETWEEN_SWEEPS = 300.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+EventKind = Literal[
+    "login", "login-failed", "logout", "locked", "password", "second-factor",
+    "consent", "refused", "token", "token-refused", "revoked", "registered",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something about who came in that must be remembered: never with a token, a code or a password in it."""
+
+    kind: EventKind
+    subject: str = ""
+    client: str = ""
+    address: str = ""
+    port: int = 0
+    text: str = ""
+    succeeded: bool = True
+
+
+Tell = Callable[[Event], Awaitable[None]]
+Ask = Callable[[Caller, str], Awaitable[tuple[int, dict[str, Any]]]]
+"""Answers a GET of a caller below the FHIR base: its status, and the resource."""
+
+
+class Authority:
+    """The authorization server with what surrounds it; `run` calls in a thread what blocks."""
+
+    def __init__(self, server: SmartServer, settings: Settings, *, ask: Ask, tell: Tell) -> None:
+        self.server = server
+        self.settings = settings
+        self.ask = ask
+        self.tell = tell
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="auth")
+        self._origins: tuple[int, frozenset[str]] = (-1, frozenset())
+
+    @property
+    def records(self) -> Records:
+        """What authentication remembers."""
+        return self.server.records
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers reach this server by https."""
+        return self.server.issuer.startswith("https:")
+
+    async def run(self, function: Callable[P, T], *args: P.args, **keywords: P.kwargs) -> T:
+        """Return what a function answers that may block."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: function(*args, **keywords))
+
+    async def sweep(self) -> None:
+        """Forget what expired, again and again."""
+        while True:
+            await self.run(self.records.sweep, int(self.server.clock()))
+            await asyncio.sleep(SECONDS_BETWEEN_SWEEPS)
+
+    async def close(self) -> None:
+        """Finish what was begun, and let go of the records."""
+        await asyncio.to_thread(self._threads.shutdown)
+        self.records.close()
+
+    def allows_origin(self, origin: str) -> bool:
+        """Whether a page of this origin belongs to a registered program."""
+        stamp = self.records.stamp()
+        known = len(self.records.listed("client")) if self._origins[0] != stamp else -1
+        if known >= 0:
+            uris = [uri for _, record in self.records.listed("client") for uri in record.body["redirect_uris"]]
+            self._origins = (stamp, frozenset(map(origin_of, uris)))
+        return origin in self._origins[1]
+
+
+def origin_of(uri: str) -> str:
+    """Return the origin of a URL."""
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc}"

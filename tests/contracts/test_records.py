@@ -1,0 +1,123 @@
+"""What every store of authentication's records promises."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from fhir_server.auth.records import LIVE, Records
+from fhir_server.auth.sqlite_records import SqliteRecords
+
+Open = Callable[[], Records]
+
+
+@pytest.fixture(params=["sqlite"])
+def opened(request, tmp_path: Path) -> Iterator[Open]:
+    """Opens the same records again and again, as several processes do."""
+    found: list[Records] = []
+
+    def another() -> Records:
+        found.append(SqliteRecords(tmp_path / "auth.sqlite"))
+        return found[-1]
+
+    yield another
+    for records in found:
+        records.close()
+
+
+def test_what_was_added_is_read_by_every_process(opened: Open):
+    one, other = opened(), opened()
+    assert one.add("client", "his", {"name": "Bệnh viện"}, 100)
+    found = other.read("client", "his")
+    assert found is not None
+    assert (found.body, found.revision, found.expires) == ({"name": "Bệnh viện"}, 1, 100)
+    assert other.read("client", "HIS") is None
+    assert other.read("person", "his") is None
+
+
+def test_a_record_is_added_once(opened: Open):
+    one, other = opened(), opened()
+    assert one.add("jti", "a", {})
+    assert not other.add("jti", "a", {"later": True})
+    found = one.read("jti", "a")
+    assert found is not None
+    assert found.body == {}
+
+
+def test_a_change_is_of_the_revision_that_was_read(opened: Open):
+    one, other = opened(), opened()
+    one.add("person", "lan", {"n": 1}, 50)
+    assert other.change("person", "lan", {"n": 2}, 1)
+    assert not one.change("person", "lan", {"n": 3}, 1)
+    assert one.read("person", "lan") == ({"n": 2}, 2, 50)
+    assert one.change("person", "lan", {"n": 3}, 2, 90)
+    assert other.read("person", "lan") == ({"n": 3}, 3, 90)
+    assert not other.change("person", "lan", None, 2)
+    assert other.change("person", "lan", None, 3)
+    assert one.read("person", "lan") is None
+    assert not one.change("person", "lan", {"n": 4}, 3)
+
+
+def test_of_many_who_want_the_same_one_succeeds(opened: Open):
+    many = [opened() for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(lambda records: records.add("code", "c", {}), many)) == 1
+        assert sum(pool.map(lambda records: records.change("code", "c", {"used": True}, 1), many)) == 1
+        assert sum(pool.map(lambda records: records.change("code", "c", None, 2), many)) == 1
+
+
+def test_the_records_of_a_kind_are_listed_by_name(opened: Open):
+    records = opened()
+    for name in ("b", "c", "a"):
+        records.add("client", name, {"of": name})
+    records.add("person", "a", {})
+    assert [(name, found.body) for name, found in records.listed("client")] == [
+        ("a", {"of": "a"}),
+        ("b", {"of": "b"}),
+        ("c", {"of": "c"}),
+    ]
+
+
+def test_what_expired_is_swept(opened: Open):
+    records = opened()
+    for name, expires in (("for-ever", 0), ("past", 10), ("future", 30)):
+        records.add("jti", name, {}, expires)
+    assert records.sweep(20) == 1
+    assert [name for name, _ in records.listed("jti")] == ["for-ever", "future"]
+
+
+@pytest.mark.parametrize("kind", sorted(LIVE))
+def test_the_stamp_changes_with_what_decides_about_tokens(opened: Open, kind):
+    one, other = opened(), opened()
+    one.add(kind, "a", {})
+    before = one.stamp(), other.stamp()
+    assert other.change(kind, "a", {"disabled": True}, 1)
+    after = one.stamp(), other.stamp()
+    assert after[0] != before[0]
+    assert after[1] != before[1]
+    assert one.change(kind, "a", None, 2)
+    assert one.stamp() != after[0]
+
+
+def test_the_stamp_stays_for_what_takes_nothing_away(opened: Open):
+    one, other = opened(), opened()
+    before = one.stamp()
+    other.add("token", "a", {})
+    other.add("code", "a", {})
+    other.change("code", "a", {"used": True}, 1)
+    assert one.stamp() == before
+
+
+def test_a_copy_holds_what_was_there(opened: Open, tmp_path: Path):
+    records = opened()
+    records.add("person", "lan", {"n": 1})
+    records.copy(str(tmp_path / "copy.sqlite"))
+    copied = SqliteRecords(tmp_path / "copy.sqlite")
+    assert copied.read("person", "lan") == ({"n": 1}, 1, 0)
+    copied.close()
+
+
+def test_nobody_else_reads_the_file(opened: Open, tmp_path: Path):
+    opened()
+    assert (tmp_path / "auth.sqlite").stat().st_mode & 0o077 == 0
