@@ -3,7 +3,8 @@
     FhirError                  exception
     ├── Invalid                invalid           it cannot be read: syntax, structure, a parameter
     │   ├── InvalidValue       value             a parameter has a value that is none of its type
-    │   └── TooLarge           too-long          it passes a limit on size, depth or number
+    │   └── TooLarge           too-long          it passes a limit on size or number
+    │       └── TooComplex     too-long          its text passes a limit on depth, members or length of a string
     ├── Unprocessable          processing        it can be read, and breaks a rule or a profile
     ├── Unauthorized           login             nobody, or nobody known, is asking
     ├── Forbidden              forbidden         whoever asks may not
@@ -112,9 +113,13 @@ class InvalidValue(Invalid):
 
 
 class TooLarge(Invalid):
-    """What was sent passes a limit on size, depth or number."""
+    """What was sent passes a limit on size or number."""
 
     code = "too-long"
+
+
+class TooComplex(TooLarge):
+    """What was sent is short enough, and passes a limit on its depth, its members or the length of a string."""
 
 
 class Unprocessable(FhirError):

@@ -12,7 +12,7 @@ from lxml import etree
 
 from fhir_server.definitions.datatype import Member, Type
 from fhir_server.definitions.registry import Definitions
-from fhir_server.errors import Invalid, Issue, TooLarge, Unprocessable
+from fhir_server.errors import Invalid, Issue, TooComplex, Unprocessable
 from fhir_server.resource.exact import SpelledDecimal
 from fhir_server.resource.parsing import STANDARD_LIMITS, Limits
 
@@ -45,7 +45,7 @@ def read_xml(
     """Return the resource in `raw` as JSON, decimals exact, and an issue for each thing that XML of FHIR may not hold.
 
     What the issues are about is left out of the resource. Raise Invalid for a text that is not XML, has a DOCTYPE or
-    is no resource at all, and TooLarge beyond the limits.
+    is no resource at all, and TooComplex beyond the limits.
     """
     try:
         text = raw.decode("utf-8-sig")
@@ -169,7 +169,7 @@ class _Reader:
 
     def _object(self, element: etree._Element, kind: Type, path: str, depth: int) -> dict[str, Any]:
         if depth > self._limits.depth and (kind.kind != "primitive" or len(element)):
-            raise TooLarge(
+            raise TooComplex(
                 Issue("error", "too-long", f"The body is nested more than {self._limits.depth} levels deep.")
             )
         out = self._attributes(element, kind, path)
@@ -186,7 +186,7 @@ class _Reader:
             self._read(child, member, out, path, depth)
         self._keys += len(out)
         if self._keys > self._limits.keys:
-            raise TooLarge(Issue("error", "too-long", f"The body has more than {self._limits.keys} members."))
+            raise TooComplex(Issue("error", "too-long", f"The body has more than {self._limits.keys} members."))
         return _without_padding(out)
 
     def _order(self, kind: Type) -> dict[str, int]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from fhir_server.definitions.registry import Definitions
-from fhir_server.errors import Invalid, Issue, TooLarge, Unprocessable
+from fhir_server.errors import Invalid, Issue, TooComplex, Unprocessable
 from fhir_server.patch.fhirpath_patch import apply_fhirpath_patch, read_fhirpath_patch
 from fhir_server.patch.json_patch import apply_json_patch, read_json_patch
 from fhir_server.patch.operation import excerpt
@@ -43,7 +43,7 @@ def apply_patch(
     _refuse_new_identity(resource, patched)
     if depth(patched) > limits.depth:
         text = f"The patched resource would be nested more than {limits.depth} levels deep."
-        raise TooLarge(Issue("error", "too-long", text))
+        raise TooComplex(Issue("error", "too-long", text))
     parse(dump_exact(patched), limits)
     return patched
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from fhir_server.errors import Invalid, Issue, TooCostly, TooLarge, Unprocessable
+from fhir_server.errors import Invalid, Issue, TooComplex, TooCostly, TooLarge, Unprocessable
 from fhir_server.resource.exact import dump_exact
 
 MOST_OPERATIONS = 1000
@@ -29,9 +29,9 @@ class Operation:
         """The failure of an operation that this resource does not allow."""
         return Unprocessable(self._issue("processing", text, fix))
 
-    def too_large(self, text: str) -> TooLarge:
+    def too_large(self, text: str) -> TooComplex:
         """The failure of an operation whose result would pass a limit."""
-        return TooLarge(self._issue("too-long", text, None))
+        return TooComplex(self._issue("too-long", text, None))
 
     def too_costly(self) -> TooCostly:
         """The failure of an operation that makes the patch visit too much."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from fhir_server.errors import Invalid, Issue, TooLarge
+from fhir_server.errors import Invalid, Issue, TooComplex
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ _SURPRISES = tuple(
 
 
 def parse(raw: bytes, limits: Limits = STANDARD_LIMITS) -> dict[str, Any]:
-    """Return the resource in `raw`, decimals as floats; raise Invalid or TooLarge for a body that is not one.
+    """Return the resource in `raw`, decimals as floats; raise Invalid or TooComplex for a body that is not one.
 
     Of members with one name the last is kept: `repeated_members` finds them, by a count that validation makes anyway.
     """
@@ -127,12 +127,12 @@ def _refuse_excess(raw: bytes, body: Any, limits: Limits) -> None:
     keys = 0
     for depth, containers in enumerate(_levels(body), 1):
         if depth > limits.depth:
-            raise TooLarge(Issue("error", "too-long", f"The body is nested more than {limits.depth} levels deep."))
+            raise TooComplex(Issue("error", "too-long", f"The body is nested more than {limits.depth} levels deep."))
         keys += sum(len(each) for each in containers if type(each) is dict)
         if len(raw) > limits.string:
             _refuse_long_strings(body, containers, limits.string)
     if keys > limits.keys:
-        raise TooLarge(Issue("error", "too-long", f"The body has {keys} members; at most {limits.keys} are read."))
+        raise TooComplex(Issue("error", "too-long", f"The body has {keys} members; at most {limits.keys} are read."))
 
 
 def _openings(raw: bytes) -> int:
@@ -191,7 +191,7 @@ def _refuse_long_strings(body: Any, containers: list[dict[str, Any] | list[Any]]
         for step, value in each.items() if isinstance(each, dict) else enumerate(each):
             if type(value) is str and len(value) > limit and not _is_unlimited(step):
                 text = f"A string has {len(value)} characters; FHIR allows {limit}."
-                raise TooLarge(Issue("error", "too-long", text, (_steps(body)[id(each)] + _step(step),)))
+                raise TooComplex(Issue("error", "too-long", text, (_steps(body)[id(each)] + _step(step),)))
 
 
 def _is_unlimited(step: str | int) -> bool:

@@ -48,7 +48,7 @@ ABUSES = (
     Abuse(2, "unknown-type", 404, "not-found", path="Patent", body={"resourceType": "Patent"}, says="Patient"),
     Abuse(3, "nested-100000-arrays", 400, "structure", body=patient(f'"name":{"[" * 100_000}')),
     Abuse(3, "nested-closed", 400, "structure|too-long", body=patient(f'"name":{"[" * 2000}{"]" * 2000}')),
-    Abuse(3, "nested-500", 413, "too-long", body=patient(f'"name":{"[" * 500}{"]" * 500}'), says="deep"),
+    Abuse(3, "nested-500", 400, "too-long", body=patient(f'"name":{"[" * 500}{"]" * 500}'), says="deep"),
     Abuse(
         3,
         "nested-xml",
@@ -101,12 +101,12 @@ ABUSES = (
     Abuse(
         8,
         "2-mb-string",
-        413,
+        400,
         "too-long",
         body=lambda: patient(f'"name":[{{"text":"{"a" * 2_000_000}"}}]'),
         where="Patient.name[0].text",
     ),
-    Abuse(8, "a-million-members", 413, "too-long", body=lambda: patient(",".join(f'"a{n}":1' for n in range(500_000)))),
+    Abuse(8, "a-million-members", 400, "too-long", body=lambda: patient(",".join(f'"a{n}":1' for n in range(500_000)))),
     Abuse(9, "gzip-bomb", 413, "too-long", body=lambda: bomb(100), headers=GZIP, says="unpacks"),
     Abuse(9, "gzip-bomb-to-all", 413, "too-long", path="", body=lambda: bomb(200), headers=GZIP, says="unpacks"),
     Abuse(9, "gzip-cut", 400, "structure", body=gzip.compress(raw(PATIENT))[:-9], headers=GZIP),
@@ -199,7 +199,7 @@ ABUSES = (
         "invariant|structure",
         body=contained({"resourceType": "Organization", "id": "1", "name": "a", "contained": [{**PATIENT, "id": "2"}]}),
     ),
-    Abuse(49, "questionnaire-200-levels", 413, "too-long", path="Questionnaire", body=questionnaire(200)),
+    Abuse(49, "questionnaire-200-levels", 400, "too-long", path="Questionnaire", body=questionnaire(200)),
 )
 
 

@@ -127,7 +127,7 @@ BAD = {
     "cut off": (b'{"resourceType":"Patient",', 400, "structure"),
     "empty": (b"", 400, "structure"),
     "nested": (b'{"resourceType":"Patient","a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400, "structure"),
-    "deep": (b'{"resourceType":"Patient","a":' + b"[" * 100 + b"]" * 100 + b"}", 413, "too-long"),
+    "deep": (b'{"resourceType":"Patient","a":' + b"[" * 100 + b"]" * 100 + b"}", 400, "too-long"),
     "NaN": (b'{"resourceType":"Patient","multipleBirthInteger":NaN}', 400, "structure"),
     "Infinity": (b'{"resourceType":"Patient","multipleBirthInteger":Infinity}', 400, "structure"),
     "1e400": (b'{"resourceType":"Patient","multipleBirthInteger":1e400}', 400, "structure"),
