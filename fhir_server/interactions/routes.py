@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from fhir_server.errors import Invalid, Issue
 from fhir_server.interactions.batch import batch
 from fhir_server.interactions.binary import of_content, read_binary, vread_binary
 from fhir_server.interactions.capabilities import capabilities
@@ -35,11 +34,7 @@ BUNDLES: Mapping[str, Callable[[Node, Exchange, Bundle], Awaitable[Reply]]] = {
 async def work_through(node: Node, exchange: Exchange) -> Reply:
     """Do what the entries of a Bundle ask."""
     sent = bundle_in(node, exchange)
-    work = BUNDLES.get(sent.type)
-    if work is None:
-        text = f"The base URL takes a Bundle of type {' or '.join(BUNDLES)}, not {sent.type[:40]!r}."
-        raise Invalid(Issue("error", "value", text, ("Bundle.type",), fix="To store this Bundle, send it to /Bundle."))
-    return await work(node, exchange, sent)
+    return await BUNDLES[sent.type](node, exchange, sent)
 
 
 BINARY = ("Binary",)

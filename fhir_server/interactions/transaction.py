@@ -15,7 +15,6 @@ READS = frozenset({"GET", "HEAD"})
 
 async def transaction(node: Node, exchange: Exchange, sent: Bundle) -> Reply:
     """Write what the entries ask for, then read what they ask to read."""
-    refuse_twins(sent)
     writing = [entry for entry in sent.entries if entry.exchange.method not in READS]
     writes = [write_of(node, entry) for entry in writing]
     replies: dict[int, Reply] = {}
@@ -38,14 +37,3 @@ def write_of(node: Node, entry: Entry) -> Write:
         write = route.write(node, entry.exchange)
         write.place, write.full_url = entry.place, entry.full_url
         return write
-
-
-def refuse_twins(sent: Bundle) -> None:
-    """Raise Invalid where two entries go by one name (invariant bdl-7)."""
-    seen: set[str] = set()
-    for entry in sent.entries:
-        if entry.full_url is not None and entry.exchange.method not in READS:
-            if entry.full_url in seen:
-                text = f"Two entries have the fullUrl {entry.full_url[:100]}."
-                raise Invalid(Issue("error", "invariant", text, (f"Bundle.entry[{entry.place}].fullUrl",)))
-            seen.add(entry.full_url)

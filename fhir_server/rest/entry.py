@@ -13,6 +13,7 @@ from fhir_server.errors import Invalid, Issue, TooLarge
 from fhir_server.repository.sent import Sent, entries_of, read_bundle
 from fhir_server.resource.instant import instant
 from fhir_server.rest.bundle import response_entry
+from fhir_server.rest.envelope import refuse_unfit
 from fhir_server.rest.exchange import Exchange, Reply
 from fhir_server.rest.node import Node
 from fhir_server.rest.representation import format_of
@@ -52,6 +53,7 @@ def bundle_in(node: Node, exchange: Exchange) -> Bundle:
     format_of(exchange.headers.get(b"content-type"))
     refuse = partial(refuse_excess, node.settings)
     body, exact = read_bundle(exchange.body, node.definitions, node.bundle_limits, refuse)
+    refuse_unfit(body)
     listed = entries_of(body, exact)
     return Bundle(str(body.get("type")), tuple(_entry(exchange, *each, place) for place, each in enumerate(listed)))
 

@@ -214,7 +214,7 @@ def test_what_is_turned_away_may_be_deleted(server):
         ({"resource": patient()}, 400, "required", "Bundle.entry[1]"),
         (entry("POST", "Patient", patient(), f"{URN}1"), 400, "invariant", "Bundle.entry[1].fullUrl"),
         (entry("PUT", "Patient/first", patient(id="first")), 400, "invariant", "Bundle.entry[1]"),
-        (entry("POST", "Patient"), 400, "structure", "Bundle.entry[1]"),
+        (entry("POST", "Patient"), 400, "required", "Bundle.entry[1].resource"),
     ],
 )
 def test_one_bad_entry_undoes_all(server, bad, status, code, where):
@@ -274,3 +274,50 @@ def test_synthetic_patients_are_taken_whole(synthea_bundles):
     with serving() as server:
         for raw in synthea_bundles.values():
             assert set(statuses(server.ask("POST", "", raw))) == {"201"}
+
+
+WRITES = {"resource": {"resourceType": "Patient"}, "request": {"method": "POST", "url": "Patient"}}
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+@pytest.mark.parametrize(
+    ("more", "entries", "code", "where", "says"),
+    [
+        ({"total": 1}, [], "invariant", "Bundle.total", "bdl-1"),
+        ({"entires": []}, [], "structure", "Bundle", "Did you mean entry"),
+        ({}, [{**WRITES, "search": {"mode": "match"}}], "invariant", "Bundle.entry[0].search", "bdl-2"),
+        ({}, [{**WRITES, "response": {"status": "200"}}], "invariant", "Bundle.entry[0].response", "bdl-4"),
+        ({}, [{**WRITES, "fullurl": "urn:a"}], "structure", "Bundle.entry[0]", "Did you mean fullUrl"),
+        ({}, [{**WRITES, "fullUrl": 1}], "structure", "Bundle.entry[0].fullUrl", "string"),
+        ({}, [{**WRITES, "fullUrl": "http://a/Patient/1/_history/2"}], "invariant", "Bundle.entry[0].fullUrl", "bdl-8"),
+        ({}, [{**WRITES, "fullUrl": "urn:x:a"}] * 2, "invariant", "Bundle.entry[1].fullUrl", "bdl-7"),
+        ({}, [WRITES, {"request": WRITES["request"]}], "required", "Bundle.entry[1].resource", "POST"),
+        (
+            {},
+            [{**WRITES, "request": {**WRITES["request"], "ifNonExist": "identifier=1"}}],
+            "structure",
+            "Bundle.entry[0].request",
+            "Did you mean ifNoneExist",
+        ),
+    ],
+)
+def test_a_bundle_that_is_wrong_itself_is_refused(server, kind, more, entries, code, where, says):
+    issue = outcome(server.ask("POST", "", {**bundle(kind=kind), "entry": entries, **more}), 400, code)
+    assert issue["expression"] == [where]
+    assert says in issue["details"]["text"]
+
+
+def test_every_fault_of_a_bundle_is_told(server):
+    body = {**bundle(), "total": 1, "entry": [{**WRITES, "search": {}, "response": {}}]}
+    issues = server.ask("POST", "", body).json()["issue"]
+    assert [issue["expression"][0] for issue in issues] == [
+        "Bundle.total", "Bundle.entry[0].search", "Bundle.entry[0].response",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "code", "says"), [("transacton", "value", "transaction"), (None, "required", "type")])
+def test_a_bundle_of_no_type_to_work_through_is_refused(server, kind, code, says):
+    body = {"resourceType": "Bundle"} | ({} if kind is None else {"type": kind})
+    issue = outcome(server.ask("POST", "", body), 400, code)
+    assert issue["expression"] == ["Bundle.type"]
+    assert says in issue["details"]["text"]
