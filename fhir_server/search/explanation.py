@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fhir_server.search import row
@@ -27,6 +27,7 @@ from fhir_server.search.plan import (
     Updated,
 )
 from fhir_server.search.row import FACETS
+from fhir_server.search.served import reach_of, unserved
 
 Facets = Mapping[str, type[row.Token | row.String | row.Range | row.Quantity | row.Reference | row.Uri | row.Composite]]
 NAMED: Facets = {
@@ -40,18 +41,32 @@ NAMED: Facets = {
     "composite": row.Composite,
 }
 MOST_VALUES = 20
+RANGED = frozenset({"date", "number"})
 
 
 class Explanation:
     """Says plans as JSON."""
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, parameters: Parameters, kinds: Iterable[str]) -> None:
         self._names = {number: key.partition(":")[0] for key, number in parameters.numbers.items()}
         self._parameters = parameters
+        self._ranges = frozenset(
+            parameter.number
+            for kind in kinds
+            if kind in parameters.definitions.resource_types
+            for parameter in parameters.of(kind).values()
+            if parameter.type in RANGED
+        )
 
     def of(self, plan: Plan) -> dict[str, Any]:
         """The plan as JSON: a condition for each resource type, the order, and what is included."""
         found: dict[str, Any] = {"find": {kind: self.predicate(predicate) for kind, predicate in plan.arms.items()}}
+        found["looks through"] = {kind: reach_of(predicate, self._ranges) for kind, predicate in plan.arms.items()}
+        left = {kind: unserved(predicate, self._ranges) for kind, predicate in plan.arms.items()}
+        if any(left.values()):
+            found["without an index"] = {
+                kind: list(map(self.predicate, parts)) for kind, parts in left.items() if parts
+            }
         if plan.sort:
             found["sort"] = [self.sort(key) for key in plan.sort]
         if plan.includes:
@@ -128,4 +143,4 @@ def shortened(values: tuple[Any, ...]) -> list[Any]:
 
 def explain(plan: Plan, parameters: Parameters) -> dict[str, Any]:
     """The plan as JSON, in the names of the parameters."""
-    return Explanation(parameters).of(plan)
+    return Explanation(parameters, plan.arms).of(plan)

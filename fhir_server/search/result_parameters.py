@@ -61,6 +61,11 @@ def take_total(results: Results, value: str, modifier: str | None) -> None:
     results.total = cast("Total", one_of(value, get_args(Total)))
 
 
+def take_total_method(results: Results, value: str, modifier: str | None) -> None:
+    """The same in the words of another server, which some clients say whatever server they talk to."""
+    results.total = TOTAL_METHODS[one_of(value, tuple(TOTAL_METHODS))]
+
+
 def take_summary(results: Results, value: str, modifier: str | None) -> None:
     """Which part of each resource is wanted."""
     results.summary = cast("Summary", one_of(value, get_args(Summary)))
@@ -150,6 +155,7 @@ def sort_facet(planner: Planner, parameter: Parameter) -> int:
     raise Invalid(f"{parameter.code} of {parameter.resource_type} is {parameter.type}: it has no order to sort by.")
 
 
+TOTAL_METHODS: Mapping[str, Total] = {"count": "accurate", "estimate": "estimate", "none": "none"}
 MONEY = frozenset({"Money"})
 
 # ---- includes
@@ -263,6 +269,7 @@ RESULT_PARAMETERS: Mapping[str, Take] = {
     "_include": take_include,
     "_revinclude": take_revinclude,
     "_total": take_total,
+    "_totalMethod": take_total_method,
     "_summary": take_summary,
     "_elements": take_elements,
     "_contained": take_contained,

@@ -1,3 +1,5 @@
+import pytest
+
 from tests.search.searching import SEARCHER, search
 
 
@@ -42,3 +44,22 @@ def test_order_and_includes_are_said():
 def test_long_lists_are_cut():
     values = explained("Patient?_id=" + ",".join(map(str, range(30))))["find"]["Patient"]["id"]
     assert values[-1] == "and 10 more"
+
+
+@pytest.mark.parametrize(
+    ("query", "looked_through", "unserved"),
+    [
+        ("gender=female&active:missing=true", "an index", 1),
+        ("birthdate=ge2020", "an index", 0),
+        ("name:contains=an", "all rows of a parameter", 1),
+        ("name:contains=an&identifier=urn:s|1", "an index", 1),
+        ("gender:not=female", "each resource", 1),
+        ("active:missing=false&_lastUpdated=gt2024", "each resource", 2),
+        ("_filter=gender eq female or name co an", "all rows of a parameter", 1),
+        ("general-practitioner.name=an&_id=1", "an index", 0),
+    ],
+)
+def test_what_no_index_serves_is_said(query, looked_through, unserved):
+    found = explained(f"Patient?{query}")
+    assert found["looks through"] == {"Patient": looked_through}
+    assert len(found.get("without an index", {}).get("Patient", ())) == unserved
