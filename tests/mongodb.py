@@ -6,6 +6,7 @@ what MongoDB promises of single documents, unique keys and queries, and no more.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -36,6 +37,16 @@ POM = f"""
 """
 SECONDS_TO_FETCH = 300
 SECONDS_TO_STOP = 20
+
+
+def is_wanted() -> bool:
+    """Whether every server that a test starts shall stand on MongoDB (NHIPCAU_TEST_STORE=mongodb)."""
+    return os.environ.get("NHIPCAU_TEST_STORE") == "mongodb"
+
+
+def database_of(folder: Path, server: str) -> str:
+    """The URL of the database that belongs to a test's folder."""
+    return f"{server}/test-{hashlib.sha256(str(folder).encode()).hexdigest()[:20]}"
 
 
 class Unavailable(Exception):

@@ -240,9 +240,6 @@ class Participant:
                 yield from self._overtake(base)
                 continue
             currents: Mapping[Key, Current] = yield Look(needed(asked))
-            if any(current.version.t > base.t for current in currents.values()):
-                yield from self._overtake(base)
-                continue
             plans = plans_of(asked)
             found: Sequence[Found] = (yield Find(plans, base.t)) if plans else ()
             decided = Deciding(base, int(self._clock() * 1000), currents, recalled).decide(asked, found)
@@ -352,7 +349,8 @@ class Deciding:
         """What was decided, as an entry."""
         base = self._base
         digest = reduce(chained, self._records, base.digest)
-        after = Position(base.number + 1, self._t, self._at, base.records + len(self._records), digest)
+        at = self._at if self.made else base.at
+        after = Position(base.number + 1, self._t, at, base.records + len(self._records), digest)
         return Entry(base, after, by, tuple(self.made), tuple(self._keyed), tuple(self._records))
 
     def _one(self, asked: Asked, found: Sequence[Found]) -> Committed | None:

@@ -3,48 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from fhir_server.store.protocol import FIRST_DIGEST, MARK_BYTES, Request, Scope, VersionUnmet, chained
-from tests.contracts.resources import PARAMETERS, change, deletion
-from tests.contracts.test_store import STORES
-
-
-@pytest.fixture(params=STORES)
-def opened(request, tmp_path) -> Iterator[Any]:
-    """Opens the store of this test, each call in the place of one more process."""
-    stores: list[Any] = []
-    with asyncio.Runner() as runner:
-
-        def one_more() -> Any:
-            stores.append(STORES[request.param](tmp_path))
-            return stores[-1]
-
-        one_more.run = runner.run  # type: ignore[attr-defined] # a second way in is enough for tests
-        yield one_more
-        for store in stores:
-            runner.run(store.close())
-
-
-@pytest.fixture
-def run(opened):
-    return opened.run
-
-
-@pytest.fixture
-def store(opened, run) -> Any:
-    made = opened()
-    run(made.number(PARAMETERS))
-    return made
+from tests.contracts.resources import change, deletion
 
 
 def texts(store: Any, run: Any) -> list[bytes]:
     """All entries, each chained to the one before."""
-    digest, number, found = FIRST_DIGEST, 0, []
+    found: list[bytes] = []
+    digest, number = FIRST_DIGEST, 0
     while True:
         stretch = run(store.ledger(number, 3))
         assert stretch.before == digest

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
+from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -64,43 +65,10 @@ from tests.contracts.resources import (
     matching,
     plans,
 )
+from tests.contracts.stores import STORES, open_store
 
 Result = TypeVar("Result")
-Open = Callable[[Path], Store]
-
-STORES: dict[str, Open] = {
-    "sqlite": lambda folder: SqliteStore(folder / "store.db"),
-    "sqlite-merging-early": lambda folder: SqliteStore(folder / "store.db", most_waiting=3),
-}
-
-
-@pytest.fixture(params=STORES)
-def opened(request, tmp_path) -> Iterator[Any]:
-    """Opens the store of this test, each call in the place of one more process."""
-    stores: list[Store] = []
-    runner = asyncio.Runner()
-
-    def one_more() -> Store:
-        stores.append(STORES[request.param](tmp_path))
-        return stores[-1]
-
-    one_more.run = runner.run  # type: ignore[attr-defined] # a function with a second way in is enough for tests
-    yield one_more
-    for store in stores:
-        runner.run(store.close())
-    runner.close()
-
-
-@pytest.fixture
-def run(opened):
-    return opened.run
-
-
-@pytest.fixture
-def store(opened, run) -> Any:
-    made = opened()
-    run(made.number(PARAMETERS))
-    return made
+Open = Callable[[Path], Coroutine[Any, Any, Store]]
 
 
 def put(store: Store, *made: Change) -> Coroutine[Any, Any, Committed]:
@@ -287,9 +255,9 @@ def test_history_is_in_the_order_of_commits_and_can_be_paged(store, run):
     assert run(store.history(Scope(("Observation", "Patient")), 9)) == everything[:9]
 
 
-def test_a_moment_names_the_last_commit_before_it(tmp_path, run):
+def test_a_moment_names_the_last_commit_before_it(opened, run):
     moments = count(1000)
-    store = SqliteStore(tmp_path / "moments.db", clock=lambda: next(moments))
+    store = opened(lambda: next(moments))
     for n in range(5):
         run(put(store, change("Patient", f"p{n}")))
     at = [v.at for v in run(store.history(Scope(), 9))]
@@ -298,15 +266,13 @@ def test_a_moment_names_the_last_commit_before_it(tmp_path, run):
     assert run(store.snapshot(0)) == (0, 0)
     updated = Plan({"Patient": Updated(at[1], at[3])})
     assert run(all_keys(store, updated)) == [("Patient", "p1"), ("Patient", "p2")]
-    run(store.close())
 
 
-def test_time_does_not_run_backwards(tmp_path, run):
+def test_time_does_not_run_backwards(opened, run):
     moments = iter((2000, 1000, 1500))
-    store = SqliteStore(tmp_path / "moments.db", clock=lambda: next(moments))
+    store = opened(lambda: next(moments))
     ats = [run(put(store, change("Patient", "a"))).outcomes[0].version.at for _ in range(3)]
     assert ats == [2_000_000] * 3
-    run(store.close())
 
 
 def test_pages_hold_the_first_snapshot_whatever_is_written(store, run):
@@ -484,8 +450,8 @@ class AgainstTheModel(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.model = Model()
         self.oldest = 0
-        self.store = type(self).open(Path(self.folder.name))
-        self.other = type(self).open(Path(self.folder.name))
+        self.store = self.runner.run(type(self).open(Path(self.folder.name)))
+        self.other = self.runner.run(type(self).open(Path(self.folder.name)))
         self.runner.run(self.store.number(PARAMETERS))
 
     def teardown(self) -> None:
@@ -603,16 +569,18 @@ class AgainstTheModel(RuleBasedStateMachine):
     @rule()
     def open_again(self) -> None:
         self.runner.run(self.store.close())
-        self.store = type(self).open(Path(self.folder.name))
+        self.store = self.runner.run(type(self).open(Path(self.folder.name)))
 
 
-@pytest.mark.parametrize("name", STORES)
-@pytest.mark.parametrize("few", [search.FEW_ENOUGH_TO_SORT, 1])
-def test_any_sequence_of_commits_and_searches_agrees_with_the_model(name, few, monkeypatch):
-    """With `few` at 1, no search sorts what it could follow."""
+@pytest.mark.parametrize(
+    ("few", "kind"), [(search.FEW_ENOUGH_TO_SORT, kind) for kind in STORES] + [(1, kind) for kind in STORES[:2]]
+)
+def test_any_sequence_of_commits_and_searches_agrees_with_the_model(kind, server, few, monkeypatch):
+    """With `few` at 1, no search in SQLite sorts what it could follow."""
     monkeypatch.setattr(search, "FEW_ENOUGH_TO_SORT", few)
     monkeypatch.setattr(source, "MOST_BRANCHES", 3 if few == 1 else source.MOST_BRANCHES)
-    machine: Any = type("Against", (AgainstTheModel,), {"open": staticmethod(STORES[name])})
+    opening = partial(open_store, kind, server=server)
+    machine: Any = type("Against", (AgainstTheModel,), {"open": staticmethod(opening)})
     machine.TestCase.settings = settings(
         max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import count
+from itertools import count, product
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from fhir_server.store.commit_log import OPEN, START
 from fhir_server.store.protocol import Change, Expectation, Request
 from tests.contracts.model import Key
 from tests.contracts.resources import CODE, IDENTIFIER, SUBJECT, change, deletion, matching
-from tests.properties.simulated_log import Database, Operation, Process, Task, Waiting, check, settled
+from tests.properties.simulated_log import Database, Operation, Process, Task, Waiting, asked_of, check, settled
 
 PROCESSES = 3
 IDS = ("a", "b")
@@ -46,13 +47,18 @@ requests = st.builds(
 )
 
 
+def unsteady() -> Iterator[int]:
+    """A clock that runs back now and then."""
+    return (1000 + n * 7 % 50 for n in count())
+
+
 class Interleaved(RuleBasedStateMachine):
     """Each rule lets one process do one thing to one document, or something happen to it."""
 
     @initialize()
     def begin(self) -> None:
         self.database = Database()
-        self.clock, self.tokens, self.keys = count(1000, 7), count(1), count(1)
+        self.clock, self.tokens, self.keys = unsteady(), count(1), count(1)
         self.processes = [Process(self.database, self.clock, self.tokens) for _ in range(PROCESSES)]
         self.delayed: list[Operation] = []
         self.unanswered: list[Request] = []
@@ -64,15 +70,14 @@ class Interleaved(RuleBasedStateMachine):
         asked = replace(request, key=key)
         self.processes[process].waiting.append(Waiting(asked, self.acknowledged))
 
-    @rule(process=processes, steps=st.integers(1, 25), lost=st.booleans())
-    def write(self, process: int, steps: int, lost: bool) -> None:  # noqa: FBT001
+    @rule(process=processes, steps=st.integers(1, 25), lost=st.none() | st.integers(0, 24))
+    def write(self, process: int, steps: int, lost: int | None) -> None:
         chosen = self.processes[process]
-        for _ in range(steps):
+        for step in range(steps):
             chosen.begin()
             if chosen.writer is None:
                 return
-            chosen.writer.advance(lose=lost)
-            lost = False
+            chosen.writer.advance(lose=step == lost)
             if chosen.writer.is_done:
                 self.answer(chosen)
 
@@ -178,24 +183,86 @@ def test_processes_agree_in_any_order_of_what_they_do(monkeypatch):
     monkeypatch.setattr(commit_log, "PATIENCE", 2)
     case: Any = Interleaved.TestCase
     case.settings = settings(
-        max_examples=300, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=600, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
     )
     case().runTest()
 
 
-@pytest.mark.parametrize("turn", range(1, 12))
-def test_of_two_that_create_the_same_under_a_condition_one_does(turn):
-    """They take turns of so many operations each."""
-    database, clock, tokens = Database(), count(1000), count(1)
-    both = [Process(database, clock, tokens) for _ in range(2)]
-    for n, process in enumerate(both):
-        made = change("Patient", f"p{n}", (IDENTIFIER, "x", ""))
-        process.waiting.append(Waiting(Request((made,), (Expectation(ONE),)), 0))
-        process.begin()
-    while not all(process.writer and process.writer.is_done for process in both):
-        for process in both:
-            for _ in range(turn):
-                if process.writer and not process.writer.is_done:
-                    process.writer.advance()
-    outcomes = [process.writer.result.outcomes[0] for process in both if process.writer]
-    assert sorted(check(database, p.group[0], o) for p, o in zip(both, outcomes, strict=True)) == [0, 1]
+def created(n: int) -> Request:
+    return Request((change("Patient", f"p{n}", (IDENTIFIER, "x", "")),), (Expectation(ONE),))
+
+
+def updated(n: int) -> Request:
+    return Request((change("Patient", "a", (IDENTIFIER, "y", ""), text=str(n)),), records=(b"updated",))
+
+
+def matched(_n: int) -> Request:
+    return Request((replace(change("Patient", "a"), if_match=1),))
+
+
+def deleted(_n: int) -> Request:
+    return Request((deletion("Patient", "a"), change("Observation", "a", (SUBJECT, "b", "Patient"))))
+
+
+class Race:
+    """Three processes with one request each; one may be interrupted by the next wherever it is."""
+
+    def __init__(self, made: Callable[[int], Request]) -> None:
+        self.database = Database()
+        clock, tokens = unsteady(), count(1)
+        self.processes = [Process(self.database, clock, tokens) for _ in range(PROCESSES)]
+        Task(self.database, self.processes[0].participant.commit([asked_of(EXISTING)]), 0).finish()
+        for n, process in enumerate(self.processes):
+            process.waiting.append(Waiting(made(n), 0))
+            process.begin()
+
+    def advance(self, process: int, steps: int, lost: int | None = None) -> None:
+        writer = self.processes[process].writer
+        for step in range(steps):
+            if writer and not writer.is_done:
+                writer.advance(lose=step == lost)
+        Task(self.database, self.processes[process].participant.watermark(), 0).finish()
+
+    def outcomes(self, *finished: int) -> list[int]:
+        """What each acknowledged, once they went on in this order."""
+        acknowledged = []
+        for n in finished:
+            process = self.processes[n]
+            assert process.writer
+            outcomes = process.writer.finish().outcomes
+            acknowledged.append(check(self.database, process.group[0], outcomes[0]))
+        return acknowledged
+
+
+EXISTING = Request((change("Patient", "a", (IDENTIFIER, "z", "")),))
+OPERATIONS = range(16)
+"""More than any of these requests takes when nobody comes between."""
+
+
+@pytest.mark.parametrize(("made", "succeed"), [(created, 1), (updated, 3), (matched, 1), (deleted, 3)])
+def test_wherever_others_come_between_all_are_answered_rightly(made, succeed):
+    for first, second in product(OPERATIONS, OPERATIONS):
+        for lost in (None, first - 1):
+            race = Race(made)
+            race.advance(0, first, lost)
+            race.advance(1, second, second - 1 if lost is None else None)
+            acknowledged = race.outcomes(2, 0, 1)
+            assert sum(t > 0 for t in acknowledged) == succeed
+
+
+@pytest.mark.parametrize("made", [created, updated, matched, deleted])
+def test_wherever_processes_die_the_others_go_on(made):
+    for first, second in product(OPERATIONS, OPERATIONS):
+        race = Race(made)
+        race.advance(0, first)
+        race.advance(1, second)
+        writers = [process.writer for process in race.processes[:2]]
+        late = [writer.under_way() for writer in writers if writer and not writer.is_done]
+        race.outcomes(2)
+        for operation in filter(None, late):
+            for _ in operation:
+                pass
+        survivor = Process(race.database, unsteady(), count(100)).participant
+        Task(race.database, survivor.recover(), 0).finish()
+        assert survivor.position == race.database.end
+        assert len(race.database.versions) == sum(len(entry.made) for entry in race.database.log.values())
