@@ -373,6 +373,8 @@ class Attempt:
 def add_link(links: Links, full_url: str, path: str) -> None:
     """Let a fullUrl stand for its resource, and the end of one that is a URL of another server as well."""
     links.add(full_url, path)
+    if full_url.startswith("urn:"):
+        return
     reference = parse_reference(full_url)
     if reference.base is not None and reference.path is not None and reference.path not in links.texts:
         links.add(reference.path, path)

@@ -29,14 +29,17 @@ def spots(body: dict[str, Any]) -> list[Spot]:
     """Return the places of all literal references in a resource."""
     found: list[Spot] = []
     waiting: list[Any] = [body]
+    further = waiting.append
     for holder in waiting:
+        inner = holder
         if type(holder) is dict:
             if "reference" in holder and isinstance(holder["reference"], str):
                 found.append((holder, holder["reference"]))
             inner = holder.values()
-        else:
-            inner = holder
-        waiting += [value for value in inner if type(value) is dict or type(value) is list]
+        for value in inner:
+            kind = type(value)
+            if kind is dict or kind is list:
+                further(value)
     return found
 
 

@@ -36,6 +36,7 @@ class Sent:
     members_counted: bool = False
     _spots: Sequence[Spot] | None = None
     _twins: Sequence[Spot] | None = None
+    _texts: list[str] | None = None
     _is_linked: bool = False
 
     @property
@@ -56,7 +57,9 @@ class Sent:
 
     def references(self) -> list[str]:
         """The text of every literal reference in it, with the links that were put in their places."""
-        return [holder["reference"] for holder, _ in self._found()]
+        if self._texts is None:
+            self._texts = [holder["reference"] for holder, _ in self._found()]
+        return self._texts
 
     def link(self, links: Mapping[str, str]) -> None:
         """Let a link stand in the place of each reference that it is for."""
@@ -66,6 +69,7 @@ class Sent:
         if self._twins is None:
             self._twins = spots(self.exact) if self.exact is not None and self.exact is not self.body else []
         self._is_linked = True
+        self._texts = None
         for holder, text in chain(self._found(), self._twins):
             holder["reference"] = replaced(text, links)
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal["relative", "absolute", "fragment", "urn", "conditional", "other"]
 _MEMO = 4096
@@ -18,8 +18,7 @@ _CONDITIONAL = re.compile(r"(?P<type>[A-Z][A-Za-z]{1,63})\?(?P<query>\S+)").full
 _URN = re.compile(r"urn:(?:uuid:[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|oid:[0-2](?:\.[0-9]+)+)").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """A literal reference by its parts; those that its kind does not have are None.
 
     | kind | text | parts |
@@ -76,7 +75,8 @@ def _reference(text: str) -> Reference:
     if text.startswith("#"):
         return Reference(text, "fragment", fragment=text[1:])
     if parts := _RESTFUL(text):
-        return Reference(text, "absolute" if parts["base"] else "relative", **parts.groupdict())
+        base, kind, resource_id, version, fragment = parts.groups()
+        return Reference(text, "absolute" if base else "relative", base, kind, resource_id, version, None, fragment)
     if parts := _CONDITIONAL(text):
         return Reference(text, "conditional", **parts.groupdict())
     return Reference(text, "urn" if _URN(text) else "other")

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from fhir_server.store.sqlite.connection import Connection, Value, many, row, rows, value
+from fhir_server.store.sqlite.connection import Connection, Value, insert, many, row, rows, value
 from fhir_server.store.sqlite.tail import LIVING, Segment, Tail, former
 
 BY_RESOURCE = 1
@@ -23,9 +23,9 @@ BY_VALUE = 2
 PACE = 1.5
 """How much faster merging goes than rows come, so that a merge ends before the next is due."""
 
-INSERT_HELD = "INSERT OR IGNORE INTO held VALUES(?,?,?,?,?,?)"
+INSERT_HELD = "INSERT OR IGNORE INTO held"
 DELETE_HELD = "DELETE FROM held WHERE r=? AND p=? AND v=? AND x=? AND y=? AND n=?"
-INSERT_SOUGHT = "INSERT OR IGNORE INTO sought VALUES(?,?,?,?,?,?)"
+INSERT_SOUGHT = "INSERT OR IGNORE INTO sought"
 DELETE_SOUGHT = "DELETE FROM sought WHERE p=? AND v=? AND x=? AND r=? AND y=? AND n=?"
 
 
@@ -69,9 +69,9 @@ class Merge:
         """Give a resource that is in the sorted tables other rows: each p, v, x, y, n."""
         gone, come = old - new, new - old
         many(self._writer, DELETE_HELD, [(rid, *r) for r in gone])
-        many(self._writer, INSERT_HELD, [(rid, *r) for r in come])
+        insert(self._writer, INSERT_HELD, [(rid, *r) for r in come])
         many(self._writer, DELETE_SOUGHT, [(p, v, x, rid, y, n) for p, v, x, y, n in gone])
-        many(self._writer, INSERT_SOUGHT, [(p, v, x, rid, y, n) for p, v, x, y, n in come])
+        insert(self._writer, INSERT_SOUGHT, [(p, v, x, rid, y, n) for p, v, x, y, n in come])
 
     def _advance(self, merged: int, closed: int, step: Sequence[Any] | None) -> None:
         statement = "UPDATE merging SET merged=?, closed=?, progress=?"
@@ -92,7 +92,7 @@ class Merge:
         gone = self._gone(segment, [rid for rid in found if rid in segment.before], final)
         many(self._writer, DELETE_HELD, gone)
         many(self._writer, DELETE_SOUGHT, [(p, v, x, r, y, n) for r, p, v, x, y, n in gone])
-        many(self._writer, INSERT_HELD, final)
+        insert(self._writer, INSERT_HELD, final)
         return len(gone) + len(final) + 1, [BY_RESOURCE, found[-1]]
 
     def _gone(
@@ -118,6 +118,6 @@ class Merge:
         )
         if not found:
             return 1, None
-        many(self._writer, INSERT_SOUGHT, found)
+        insert(self._writer, INSERT_SOUGHT, found)
         p, v, x, r, y, n = found[-1]
         return len(found), [BY_VALUE, [p, v, x, r, segment.latest[r], y, n]]

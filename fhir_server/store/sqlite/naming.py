@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fhir_server.search.contained import APART
 from fhir_server.search.row import FACETS, NAMES, Row
@@ -131,12 +131,19 @@ class Parameters:
         found = self.columns.get(number)
         return found if found is not None or number < APART else self.columns.get(number % APART)
 
-    def stored(self, row: Row, names: Names) -> list[Value]:
-        """A row as it is stored, its names made numbers; in a write transaction."""
-        kept: list[Value] = list(row)
-        column = self.column(row[0])
-        if column is not None:
-            kept[column] = names.make(str(kept[column]))
+    def stored(self, rows: Iterable[Row], names: Names) -> list[Sequence[Value]]:
+        """Rows as they are stored, their names made numbers; in a write transaction."""
+        kept: list[Sequence[Value]] = []
+        columns = self.columns
+        for row in rows:
+            number = row[0]
+            column = columns.get(number) if number < APART else self.column(number)
+            if column is None:
+                kept.append(row)
+            elif column == 2 and len(row) == 3:
+                kept.append((number, row[1], names.make(str(row[2]))))
+            else:
+                kept.append((*row[:column], names.make(str(row[column])), *row[column + 1 :]))
         return kept
 
 
@@ -150,6 +157,7 @@ class Used:
         self._connection = connection
         self._parameters = parameters
         self._longest: dict[int, float] = {}
+        self._settled: set[int] = set()
         self._fresh: list[int] = []
 
     def __contains__(self, number: int) -> bool:
@@ -165,12 +173,19 @@ class Used:
     def note(self, rows: Iterable[Row]) -> None:
         """Remember the numbers of rows that are written, and the lengths of ranges; in a write transaction."""
         for row in rows:
-            number = row[0]
-            length = row[2] - row[1] if number in self._parameters.ranges else 0  # type: ignore[operator] # of numbers
-            if length > self._longest.get(number, -1):
-                self._connection.execute(NOTE, (number, length))
-                self._longest[number] = length
-                self._fresh.append(number)
+            if row[0] not in self._settled:
+                self._note(row)
+
+    def _note(self, row: Row) -> None:
+        number = row[0]
+        is_range = number in self._parameters.ranges
+        length = row[2] - row[1] if is_range else 0  # type: ignore[operator] # of numbers
+        if length > self._longest.get(number, -1):
+            self._connection.execute(NOTE, (number, length))
+            self._longest[number] = length
+            self._fresh.append(number)
+        if not is_range:
+            self._settled.add(number)
 
     def kept(self) -> None:
         """The transaction that noted numbers is durable."""
@@ -181,3 +196,4 @@ class Used:
         for number in self._fresh:
             self._longest.pop(number, None)
         self._fresh.clear()
+        self._settled.clear()

@@ -249,4 +249,4 @@ class Writer:
 
     def _kept(self, rows: Sequence[Row]) -> bytes:
         self._used.note(rows)
-        return orjson.dumps([self.parameters.stored(row, self.names) for row in rows])
+        return orjson.dumps(self.parameters.stored(rows, self.names))
