@@ -141,7 +141,7 @@ class Reindexing:
         self._task: dict[str, Any] = {}
         self._version = 0
         self._reported = 0.0
-        self._settled = 0.0
+        self._begun_at = 0.0
 
     async def run(self) -> None:
         """Do all that is left; raise Lost where it is not this process's any more."""
@@ -170,7 +170,7 @@ class Reindexing:
         return course
 
     async def _begun(self, kinds: frozenset[str]) -> Course:
-        self._settled = time.monotonic() + SECONDS_TO_SETTLE
+        self._begun_at = time.monotonic()
         total = sum([await self._repository.count(Plan({kind: EVERYTHING})) for kind in sorted(kinds)])
         return Course(kinds, self._coverage.mark(kinds), total)
 
@@ -178,7 +178,7 @@ class Reindexing:
         """Index the next resources; true when there are none and none can come that others indexed by older rules."""
         if self._coverage.mark(course.kinds) != course.mark:
             return True
-        settled = time.monotonic() >= self._settled
+        settled = time.monotonic() >= self._begun_at + SECONDS_TO_SETTLE
         stretch = await self._repository.reindex(course.kinds, course.place, AT_ONCE)
         course.place = stretch.place
         course.indexed += stretch.indexed

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.abuse.attack import XML, Abuse, Keeper, bomb, patient, raw, refused
+from tests.abuse.attack import CPU_SECONDS, XML, Abuse, Keeper, bomb, patient, raw, refused
 from tests.serving import Served
 
 GZIP = {"content_encoding": "gzip"}
@@ -211,9 +211,9 @@ def test_it_is_refused_and_leaves_nothing(server: Served, keeper: Keeper, abuse:
 
 def test_11_base64_that_makes_a_regular_expression_explode_is_seen_through_at_once(server):
     body = {"resourceType": "Binary", "contentType": "text/plain", "data": "AAAA " * 200_000 + "!"}
-    started = time.perf_counter()
+    started = time.process_time()
     assert server.ask("POST", "Binary", body).status_code == 400
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < CPU_SECONDS
 
 
 def test_12_an_entity_is_never_looked_up(server):

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.abuse.attack import Abuse, refused
+from tests.abuse.attack import CPU_SECONDS, Abuse, refused
 from tests.processes import running
 from tests.serving import serving
 
@@ -164,15 +164,15 @@ def test_48_profiles_and_parameters_that_stand_on_themselves_are_no_fault():
         answer = server.ask("POST", "Patient/$validate?profile=http://example.org/loop", PATIENT)
         assert answer.status_code < 500, answer.text
         assert server.ask("POST", "SearchParameter", parameter).status_code in (201, 400, 422)
-        started = time.perf_counter()
+        started = time.process_time()
         assert server.ask("POST", "Patient", {**PATIENT, "name": [{"family": "a"}] * 50}).status_code in (201, 400, 422)
-        assert time.perf_counter() - started < 5
+        assert time.process_time() - started < CPU_SECONDS
         assert server.get("Patient?slow=a").status_code < 500
 
 
 @pytest.mark.server
 def test_50_a_full_disk_is_told_and_loses_nothing(tmp_path):
-    with running(tmp_path) as program, httpx.Client(base_url=program.base, headers=JSON, timeout=30) as client:
+    with running(tmp_path) as program, httpx.Client(base_url=program.base, headers=JSON, timeout=120) as client:
         kept = client.post("/Patient", json=PATIENT)
         # No file of the server may grow beyond this: what the disk does when it is full.
         resource.prlimit(program.process.pid, resource.RLIMIT_FSIZE, (6_000_000, resource.RLIM_INFINITY))
@@ -190,7 +190,7 @@ def test_50_a_full_disk_is_told_and_loses_nothing(tmp_path):
         resource.prlimit(program.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         assert client.post("/Patient", json=PATIENT).status_code == 201
         made = {answer.json()["id"] for answer in answers if answer.status_code == 201}
-    with running(tmp_path) as again, httpx.Client(base_url=again.base, timeout=30) as client:
+    with running(tmp_path) as again, httpx.Client(base_url=again.base, timeout=120) as client:
         assert client.get(f"/Patient/{kept.json()['id']}").content == kept.content
         found = client.get("/Binary?_elements=id&_count=100").json()["entry"]
         assert made <= {entry["resource"]["id"] for entry in found}

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.concurrency.asking import JSON
+from tests.concurrency.asking import JSON, PATIENCE, delete, get, post
 from tests.processes import Program, running
 
 pytestmark = pytest.mark.server
@@ -38,17 +38,17 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         for start in range(0, COUNT, 2000):
             entries = [entry(patient(f"p{number:05}", chance)) for number in range(start, start + 2000)]
             bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-            assert httpx.post(started.base, json=bundle, headers=JSON, timeout=120).status_code == 200
+            assert post(started.base, json=bundle, headers=JSON).status_code == 200
         yield started
 
 
-async def disturb(client: httpx.AsyncClient, seed: int, ended: asyncio.Event) -> int:
-    """Insert, update and delete until told to end; return how often."""
-    chance, changes = random.Random(seed), 0
+async def disturb(client: httpx.AsyncClient, seed: int, changed: asyncio.Semaphore, ended: asyncio.Event) -> None:
+    """Insert, update and delete until told to end."""
+    chance, number = random.Random(seed), 0
     while not ended.is_set():
-        changes += 1
-        old, new = f"p{chance.randrange(COUNT):05}", f"n{seed}-{changes}"
-        match changes % 3:
+        number += 1
+        old, new = f"p{chance.randrange(COUNT):05}", f"n{seed}-{number}"
+        match number % 3:
             case 0:
                 answer = await client.delete(f"/Patient/{old}")
             case 1:
@@ -56,16 +56,18 @@ async def disturb(client: httpx.AsyncClient, seed: int, ended: asyncio.Event) ->
             case _:
                 answer = await client.put(f"/Patient/{new}", json=patient(new, chance))
         assert answer.status_code in (200, 201, 204), answer.text
-    return changes
+        changed.release()
 
 
-async def walk(client: httpx.AsyncClient, sort: str) -> tuple[list[Body], int]:
-    """All resources by the links of the pages, and how many the first page said there are."""
+async def walk(client: httpx.AsyncClient, sort: str, changed: asyncio.Semaphore) -> tuple[list[Body], int]:
+    """All resources by the links of the pages, and how many the first page said there are; changes between pages."""
     parameters = {"_count": str(PAGE), "_total": "accurate"} | ({"_sort": sort} if sort else {})
     url = f"/Patient?{httpx.QueryParams(parameters)}"
     found: list[Body] = []
     total = -1
     while url:
+        await changed.acquire()
+        await changed.acquire()
         answer = await client.get(url)
         assert answer.status_code == 200, answer.text
         page = answer.json()
@@ -87,20 +89,20 @@ def key(sort: str) -> Any:
 
 @pytest.mark.parametrize("sort", SORTS)
 def test_nothing_is_seen_twice_and_nothing_is_missing(program, sort):
-    async def story() -> tuple[list[Body], int, int]:
-        ended = asyncio.Event()
-        async with httpx.AsyncClient(base_url=program.base, headers=JSON, timeout=60) as client:
+    async def story() -> tuple[list[Body], int]:
+        changed, ended = asyncio.Semaphore(0), asyncio.Event()
+        async with httpx.AsyncClient(base_url=program.base, headers=JSON, timeout=PATIENCE) as client:
             writers = [
-                asyncio.create_task(disturb(client, seed, ended)) for seed in (hash(sort) % 1000, 5000 + len(sort))
+                asyncio.create_task(disturb(client, seed, changed, ended))
+                for seed in (hash(sort) % 1000, 5000 + len(sort))
             ]
-            await asyncio.sleep(0.1)
-            found, total = await walk(client, sort)
+            found, total = await walk(client, sort, changed)
             ended.set()
-            return found, total, sum(await asyncio.gather(*writers))
+            await asyncio.gather(*writers)
+            return found, total
 
-    found, total, changes = asyncio.run(story())
+    found, total = asyncio.run(story())
     identities = [body["id"] for body in found]
-    assert changes > 10
     assert len(identities) == len(set(identities))
     assert len(identities) == total
     if sort:
@@ -109,10 +111,10 @@ def test_nothing_is_seen_twice_and_nothing_is_missing(program, sort):
 
 
 def test_a_page_that_was_asked_for_again_is_the_same(program):
-    first = httpx.get(f"{program.base}/Patient?_count=50&_sort=birthdate").json()
+    first = get(f"{program.base}/Patient?_count=50&_sort=birthdate").json()
     (following,) = [link["url"] for link in first["link"] if link["relation"] == "next"]
-    once = httpx.get(following).json()
+    once = get(following).json()
     for each in once["entry"][:3]:
-        assert httpx.delete(each["fullUrl"]).status_code == 204
-    again = httpx.get(following).json()
+        assert delete(each["fullUrl"]).status_code == 204
+    again = get(following).json()
     assert [each["resource"] for each in again["entry"]] == [each["resource"] for each in once["entry"]]

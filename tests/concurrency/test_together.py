@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.concurrency.asking import asking, statuses, together
+from tests.concurrency.asking import asking, get, post, put, statuses, together
 
 pytestmark = pytest.mark.server
 
@@ -21,7 +21,7 @@ def patient(value: str, **members: Any) -> dict[str, Any]:
 
 
 def total(base: str, query: str) -> int:
-    return int(httpx.get(f"{base}/{query}&_summary=count", timeout=30).json()["total"])
+    return int(get(f"{base}/{query}&_summary=count").json()["total"])
 
 
 @pytest.mark.parametrize("_again", range(3))
@@ -46,7 +46,7 @@ def test_64_conditional_updates_make_one(program, _again):
 
 
 def test_32_updates_without_condition_all_succeed(program):
-    made = httpx.put(f"{program.base}/Patient/often", json=patient("often", id="often"), headers=asking_json())
+    made = put(f"{program.base}/Patient/often", json=patient("often", id="often"), headers=asking_json())
     assert made.status_code in (200, 201)
     asks = [asking("PUT", "/Patient/often", patient("often", id="often", birthDate=f"19{n + 10}")) for n in range(32)]
     answers = together(program.base, asks)
@@ -60,7 +60,7 @@ def asking_json() -> dict[str, str]:
 
 
 def test_of_32_updates_of_one_version_one_succeeds(program):
-    made = httpx.post(f"{program.base}/Patient", json=patient(str(uuid4())), headers=asking_json()).json()
+    made = post(f"{program.base}/Patient", json=patient(str(uuid4())), headers=asking_json()).json()
     path = f"/Patient/{made['id']}"
     asks = [asking("PUT", path, {**made, "birthDate": f"19{n + 10}"}, if_match='W/"1"') for n in range(32)]
     assert statuses(together(program.base, asks)) == {200: 1, 412: 31}
@@ -73,10 +73,10 @@ def test_of_32_creates_under_one_id_one_creates(program):
 
 
 def test_32_deletes_are_one(program):
-    made = httpx.post(f"{program.base}/Patient", json=patient(str(uuid4())), headers=asking_json()).json()
+    made = post(f"{program.base}/Patient", json=patient(str(uuid4())), headers=asking_json()).json()
     path = f"/Patient/{made['id']}"
     assert statuses(together(program.base, [asking("DELETE", path)] * 32)) == {204: 32}
-    history = httpx.get(f"{program.base}{path}/_history").json()
+    history = get(f"{program.base}{path}/_history").json()
     assert [entry["request"]["method"] for entry in history["entry"]] == ["DELETE", "POST"]
 
 
@@ -140,7 +140,7 @@ def test_money_moved_between_accounts_is_never_lost_or_made(program):
         return {"resourceType": "Substance", "id": identity, "code": {"text": "a"}, "instance": [{"quantity": weight}]}
 
     for identity in ids:
-        httpx.put(f"{program.base}/Substance/{identity}", json=account(identity, 100), headers=asking_json())
+        put(f"{program.base}/Substance/{identity}", json=account(identity, 100), headers=asking_json())
 
     def mover(number: int) -> Any:
         async def move(client: httpx.AsyncClient) -> int:
@@ -168,5 +168,5 @@ def test_money_moved_between_accounts_is_never_lost_or_made(program):
         return move
 
     assert sum(together(program.base, [mover(number) for number in range(8)])) > 0
-    held = [httpx.get(f"{program.base}/Substance/{each}").json()["instance"][0]["quantity"]["value"] for each in ids]
+    held = [get(f"{program.base}/Substance/{each}").json()["instance"][0]["quantity"]["value"] for each in ids]
     assert sum(held) == 400
