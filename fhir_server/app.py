@@ -39,8 +39,10 @@ from fhir_server.repository.codes import Codes
 from fhir_server.repository.conformance import StoredDefinitions
 from fhir_server.repository.coverage import Coverage
 from fhir_server.repository.intake import REFERRING, REFERRING_KEY, Intake
+from fhir_server.repository.labelling import OWNER, OWNER_KEY
 from fhir_server.repository.reference import Targets
 from fhir_server.repository.repository import Repository
+from fhir_server.repository.seen import access_over, own_caller
 from fhir_server.resource.identity import request_ids, time_ordered_ids
 from fhir_server.resource.instant import Clock
 from fhir_server.resource.parsing import Limits
@@ -233,7 +235,7 @@ async def composed(
         gaps=coverage.gaps,
     )
     return Node(
-        repository=Repository(means, coverage.refresh),
+        repository=Repository(means, coverage.refresh, await access_over(means, settings), own_caller(settings)),
         coverage=coverage,
         definitions=definitions,
         knowledge=knowledge,
@@ -259,7 +261,8 @@ async def parameter_numbers(store: Store, definitions: Definitions) -> dict[str,
         for kind in sorted(definitions.resource_types)
         for key, number, parameter_type in registry.numbers_of(kind)
     ]
-    return dict(await store.number([Numbered(REFERRING_KEY, REFERRING, "reference"), *wanted]))
+    shared = Numbered(REFERRING_KEY, REFERRING, "reference"), Numbered(OWNER_KEY, OWNER, "token")
+    return dict(await store.number([*shared, *wanted]))
 
 
 def write_validator(definitions: Definitions, settings: Settings) -> Validator | None:

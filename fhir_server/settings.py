@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     unchanged_makes_version: bool = False
     conditional_delete: int = Field(default=1, gt=0)
     logged_requests: Literal["failed", "all"] = "failed"
+    organization: str = ""
+    sharing_consent: Literal["needed", "assumed"] = "needed"
 
     auth: Literal["on", "off"] = "off"
     client_registration: bool = False

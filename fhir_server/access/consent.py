@@ -91,6 +91,18 @@ class Directive:
         return [Hold(self.patient, each.marks, each.data) for each in decided if each.verdict == "deny"]
 
     @property
+    def permitted(self) -> frozenset[str]:
+        """Those whom it names to permit them something."""
+        found: set[str] = set()
+        waiting = [self.provision]
+        while waiting:
+            each = waiting.pop()
+            if each.verdict == "permit":
+                found |= each.actors
+            waiting += each.exceptions
+        return frozenset(found)
+
+    @property
     def denies(self) -> bool:
         """Whether any of it is a denial."""
         waiting = [self.provision]

@@ -171,11 +171,15 @@ def patients_of(caller: Caller) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The numbers of the index rows that say of a resource type what a label says."""
+    """The numbers of the index rows that say of a resource type what a label says.
+
+    The rows of owners have the resource's own type in x; those of patients have `patient_type`.
+    """
 
     owner: int
     patients: tuple[int, ...] = ()
     addressees: tuple[int, ...] = ()
+    patient_type: str = "Patient"
 
 
 Search = Callable[[str], Predicate]
@@ -234,18 +238,19 @@ class About:
 
     def owned(self, owners: Iterable[str]) -> Predicate:
         """It belongs to one of these facilities."""
-        return Row(self._places.owner, (among("v", owners),))
+        return Row(self._places.owner, (among("v", owners), Test("x", "=", self._kind)))
 
     def within(self, patients: Iterable[str]) -> Predicate:
         """It is in the compartment of one of these patients."""
         if self._kind == "Patient":
             return Ids(tuple(sorted(patients)))
-        tests = (among("v", patients), Test("x", "=", "Patient"))
+        tests = (among("v", patients), Test("x", "=", self._places.patient_type))
         return any_of(Row(number, tests) for number in self._places.patients)
 
     def impersonal(self) -> Predicate:
         """It is in the compartment of no patient."""
-        named = any_of(Row(number, (Test("x", "=", "Patient"),)) for number in self._places.patients)
+        tests = (Test("x", "=", self._places.patient_type),)
+        named = any_of(Row(number, tests) for number in self._places.patients)
         return Not(named)
 
     def addressed(self, references: Iterable[str]) -> Predicate:

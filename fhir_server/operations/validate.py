@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from fhir_server.errors import Gone, Invalid, Issue, NotFound, operation_outcome
+from fhir_server.errors import Forbidden, Gone, Invalid, Issue, NotFound, operation_outcome
 from fhir_server.formats import Received, receive
 from fhir_server.repository.intake import REFERRING
 from fhir_server.rest.argument import Arguments, Input
@@ -140,7 +140,7 @@ async def _of_references(node: Node, exchange: Exchange, resource: Any) -> Seque
     for key in links.within(resource):
         try:
             await node.repository.read(*key)
-        except (NotFound, Gone):
+        except (NotFound, Gone, Forbidden):
             text = f"A write would be refused: a reference leads to {'/'.join(key)}, which does not exist."
             issues.append(Issue("error", "not-found", text))
     return issues

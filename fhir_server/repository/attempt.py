@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import orjson
 
+from fhir_server.access.label import Label
 from fhir_server.definitions.registry import Definitions
 from fhir_server.errors import (
     Conflict,
@@ -26,6 +27,8 @@ from fhir_server.errors import (
 from fhir_server.patch.apply import apply_patch
 from fhir_server.repository.history import Span
 from fhir_server.repository.intake import REFERRING, Intake, Prepared
+from fhir_server.repository.labelling import label_rows
+from fhir_server.repository.permission import Permission, labelled
 from fhir_server.repository.reference import Key, Links, Targets, conditions_in
 from fhir_server.repository.sent import Sent
 from fhir_server.repository.write import ANY, Found, Pairs, Saved, Write, placed
@@ -37,7 +40,7 @@ from fhir_server.resource.reference import parse_reference
 from fhir_server.search.plan import Plan, Row, Test
 from fhir_server.search.query import Searcher
 from fhir_server.store.pending import holds
-from fhir_server.store.protocol import Change, Committed, Expectation, Method, Request, Store, Version
+from fhir_server.store.protocol import Change, Committed, ExistenceUnmet, Expectation, Method, Request, Store, Version
 
 ORDER: Mapping[Method, int] = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2}
 PREPARED_IN_A_ROW = 20
@@ -94,8 +97,15 @@ class Step:
 class Attempt:
     """Turns writes into a Request. `tolerated` are the referrers of deleted resources that do not hold a delete up."""
 
-    def __init__(self, means: Means, writes: Sequence[Write], tolerated: Mapping[Key, Found]) -> None:
+    def __init__(
+        self,
+        means: Means,
+        writes: Sequence[Write],
+        tolerated: Mapping[Key, Found],
+        permission: Permission | None = None,
+    ) -> None:
         self._means = means
+        self._permission = permission
         self._steps = [Step(write) for write in writes]
         for write in writes:
             if write.sent is not None:
@@ -121,10 +131,14 @@ class Attempt:
         for number, step in enumerate(ordered, 1):
             with placed(step.write.place):
                 self._change(step, links)
+                if self._permission is not None and step.sent is not None and step.count:
+                    await self._label(step, self._permission)
             if number % PREPARED_IN_A_ROW == 0:
                 await asyncio.sleep(0)
         if self._means.rules.integrity:
             self._guard()
+            if self._permission is not None:
+                await self._refuse_hidden(self._permission)
         return Request(tuple(self._changes), tuple(self._expectations), tuple(self._exists))
 
     # ---- who is meant
@@ -136,6 +150,8 @@ class Attempt:
             step.key = (write.type, write.id or self._means.new_id())
         else:
             await self._identify_by_criteria(step, write.criteria)
+        if self._permission is not None and step.key is not None:
+            await self._permit(step, self._permission)
         if step.key is None:
             return
         if write.method == "DELETE":
@@ -149,8 +165,54 @@ class Attempt:
             self._made[step.key] = step
         if write.match is not None or write.unless_exists:
             step.if_match = await self._precondition(write, step.key)
+        elif self._permission is not None and step.if_match is None:
+            step.if_match = self._pinned(step, self._permission)
         if write.patch is not None:
             await self._patch(step, step.key)
+
+    async def _permit(self, step: Step, permission: Permission) -> None:
+        """Leave out of a write what is not there for its caller; raise the failure of one that is not allowed."""
+        write = step.write
+        assert step.key is not None
+        keys = step.keys or (step.key,)
+        there = tuple([key for key in keys if await permission.current(write, key) is not None])
+        if write.method == "DELETE":
+            if not there and write.match is not None:
+                raise stale(step.key, None)
+            step.keys = there
+            step.key = there[0] if there else None
+        elif write.method == "PATCH" and not there:
+            if write.match is not None:
+                raise stale(step.key, None)
+            raise NotFound(f"There is no {'/'.join(step.key)} to patch.")
+
+    @staticmethod
+    def _pinned(step: Step, permission: Permission) -> int | None:
+        """The version that the permission of a write was decided by."""
+        if step.write.method == "POST" or len(step.keys) > 1:
+            return None
+        assert step.key is not None
+        return permission.version(step.key) or 0
+
+    async def _label(self, step: Step, permission: Permission) -> None:
+        """Keep with what is to be stored whose it is; raise Forbidden where its caller may not store it."""
+        assert step.key is not None
+        assert step.sent is not None
+        change = self._changes[step.first]
+        label = await permission.label(step.key, step.sent.body, change.rows)
+        self._changes[step.first] = replace(change, label=label.text(), rows=labelled(change.type, change.rows, label))
+
+    async def _refuse_hidden(self, permission: Permission) -> None:
+        """Raise ExistenceUnmet for new references to what is not there for the caller."""
+        targets = [key for key in self._exists if key not in self._made]
+        read = self._means.store.read
+        hidden = {key for key in targets if not permission.sights.may_refer_to(await read(*key))}
+        if not hidden:
+            return
+        for key, referred in self._references.items():
+            new = hidden.intersection(referred).difference(permission.references(key, self._means.targets))
+            if new:
+                raise ExistenceUnmet(tuple(sorted(new)))
 
     def _claim(self, key: Key, step: Step) -> None:
         if key in self._deleted or key in self._made:
@@ -200,6 +262,8 @@ class Attempt:
         if gaps := means.gaps(plan):
             fix = "Wait until they are, or name the resource by other parameters."
             raise Conflict(*(replace(gap, severity="error", fix=fix) for gap in gaps))
+        if self._permission is not None:
+            plan = self._permission.sights.narrowed(plan)
         for known, keys in self._decided:
             if known == plan:
                 return plan, keys, {}
@@ -215,7 +279,11 @@ class Attempt:
             arm = plan.arms.get(key[0])
             if arm is None or step.sent is None:
                 continue
-            matches = holds(arm, key[1], self._means.intake.rows(step.sent.body, ()))
+            rows = self._means.intake.rows(step.sent.body, ())
+            if self._permission is not None:
+                own = Label(self._permission.sights.caller.organizations[:1])
+                rows = (*rows, *label_rows(key[0], own))
+            matches = holds(arm, key[1], rows)
             if matches is not None:
                 (kept.add if matches else kept.discard)(key)
         return frozenset(kept)
@@ -287,7 +355,7 @@ class Attempt:
             return
         if write.method == "DELETE":
             for key in step.keys:
-                self._add(step, Change("DELETE", *key, if_match=step.if_match))
+                self._add(step, self._deletion(step, key))
             return
         sent = step.sent
         assert sent is not None
@@ -305,6 +373,12 @@ class Attempt:
             self._references[step.key] = prepared.references
             for target in prepared.references:
                 self._exists.setdefault(target, step)
+
+    def _deletion(self, step: Step, key: Key) -> Change:
+        if self._permission is None:
+            return Change("DELETE", *key, if_match=step.if_match)
+        must_be = self._permission.version(key) if step.if_match is None else step.if_match
+        return Change("DELETE", *key, if_match=must_be, label=self._permission.label_of(key))
 
     def _linked_everywhere(self, sent: Sent, links: Links) -> Sent:
         linked = links.put_everywhere(sent.json(), self._means.definitions)

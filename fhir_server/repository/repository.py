@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+from fhir_server.access.caller import LOCAL, Caller
 from fhir_server.errors import Conflict, Gone, Issue, NotFound, PreconditionFailed, Unprocessable
 from fhir_server.repository.attempt import REFERRERS_NAMED, Attempt, Means, stale
 from fhir_server.repository.conformance import KINDS as DEFINING
 from fhir_server.repository.history import Window, versions_in, window_of
+from fhir_server.repository.labelling import remembered
+from fhir_server.repository.permission import Permission, labelled, visible
 from fhir_server.repository.reference import Key
+from fhir_server.repository.seen import Access, seen_page, seen_versions
+from fhir_server.repository.sight import Sights
 from fhir_server.repository.write import Found, Saved, Write, placed
 from fhir_server.search.contained import Alone
 from fhir_server.search.plan import Plan
@@ -17,6 +23,7 @@ from fhir_server.search.query import Query
 from fhir_server.store.protocol import (
     ExistenceUnmet,
     ExpectationUnmet,
+    Indexed,
     Page,
     Scope,
     SnapshotLost,
@@ -47,14 +54,33 @@ class Repository:
     `learn` is called after a write of a definition, before the write is answered.
     """
 
-    def __init__(self, means: Means, learn: Callable[[], Awaitable[None]] = learn_nothing) -> None:
+    def __init__(
+        self,
+        means: Means,
+        learn: Callable[[], Awaitable[None]] = learn_nothing,
+        access: Access | None = None,
+        caller: Caller = LOCAL,
+    ) -> None:
         self._means = means
         self._learn = learn
         self._store = means.store
+        self._access = access
+        self._caller = caller
+        self._is_bound = access is not None and caller.kind != "local"
+
+    def as_(self, caller: Caller) -> Repository:
+        """The same resources, as far as they are there for a caller."""
+        return self if caller is self._caller else Repository(self._means, self._learn, self._access, caller)
+
+    async def _sights(self) -> Sights:
+        assert self._access is not None
+        return await self._access.sights(self._caller)
 
     async def read(self, kind: str, resource_id: str) -> Version:
         """The current version; raise NotFound, or Gone after a deletion."""
         found = await self._store.read(kind, resource_id)
+        if self._is_bound:
+            found = (await self._sights()).seen(kind, found)
         if found is None:
             raise NotFound(f"There is no {kind}/{resource_id}.")
         if found.body is None:
@@ -64,6 +90,11 @@ class Repository:
     async def version(self, kind: str, resource_id: str, number: int) -> Version:
         """A version by its number; raise NotFound, or Gone for a version that is a deletion."""
         found = await self._store.read(kind, resource_id, number) if number > 0 else None
+        if self._is_bound:
+            # Who may not see what it is now may not see what it was.
+            sights = await self._sights()
+            current = sights.seen(kind, await self._store.read(kind, resource_id))
+            found = None if current is None else sights.seen(kind, found)
         if found is None:
             raise NotFound(f"There is no such version of {kind}/{resource_id}.")
         if found.body is None:
@@ -75,9 +106,12 @@ class Repository:
         tolerated: dict[Key, Found] = {}
         taken = 0
         for _ in range(ATTEMPTS):
-            attempt = Attempt(self._means, writes, tolerated)
-            request = await attempt.request()
+            permission = None
+            if self._access is not None:
+                permission = Permission(await self._sights(), self._store, self._means.span)
+            attempt = Attempt(self._means, writes, tolerated, permission)
             try:
+                request = await attempt.request()
                 committed = await self._store.commit(request)
             except VersionUnmet as unmet:
                 step = attempt.step_of_change(unmet.index)
@@ -91,7 +125,7 @@ class Repository:
                     holding_up = attempt.holding_up(key, unmet.found)
                     if holding_up:
                         with placed(attempt.step_deleting(key).write.place):
-                            raise referred_to(key, holding_up) from None
+                            raise referred_to(key, await self._named(holding_up)) from None
                     tolerated[key] = unmet.found
             except ExistenceUnmet as unmet:
                 raise self._dangling(attempt, unmet.missing) from None
@@ -104,12 +138,16 @@ class Repository:
     async def page(self, plan: Plan, limit: int, cursor: str | None = None) -> Page:
         """The next matches of a search, with what it includes; raise Gone for a cursor that is too old."""
         try:
+            if self._is_bound:
+                return await seen_page(self._store, await self._sights(), plan, limit, cursor)
             return await self._store.run(plan, limit, cursor)
         except SnapshotLost:
             raise Gone("Too much was written since this search began: begin it again.") from None
 
     async def count(self, plan: Plan, t: int | None = None) -> int:
         """How many resources a search finds."""
+        if self._is_bound:
+            plan = (await self._sights()).narrowed(plan)
         return await self._store.count(plan, t)
 
     async def window(self, since: str | None, at: str | None, before: int | None) -> Window:
@@ -118,6 +156,8 @@ class Repository:
 
     async def versions(self, scope: Scope, window: Window, limit: int) -> Sequence[Version]:
         """The latest versions of a resource, a type or everything in a window, the latest first."""
+        if self._is_bound:
+            return await seen_versions(self._store, await self._sights(), scope, window, limit)
         return await versions_in(self._store, scope, window, limit)
 
     async def reindex(self, kinds: Collection[str], after: int, limit: int) -> Stretch:
@@ -125,7 +165,7 @@ class Repository:
         scope = Scope(tuple(kinds)) if len(kinds) <= FEW_TYPES else Scope()
         versions = await self._store.history(scope, limit, after=after)
         last = {(version.type, version.id): version for version in versions if version.type in kinds}
-        entries = [self._means.intake.indexed(version) for version in last.values() if version.body is not None]
+        entries = [self._indexed(version) for version in last.values() if version.body is not None]
         indexed = await self._store.index(entries)
         return Stretch(versions[-1].place if versions else after, len(versions), indexed)
 
@@ -148,6 +188,19 @@ class Repository:
     def explain(self, query: Query) -> dict[str, Any]:
         """How a search is understood, as JSON."""
         return self._means.searcher.explain(query)
+
+    def _indexed(self, version: Version) -> Indexed:
+        """The index rows that a version should have, those of its label included."""
+        found = self._means.intake.indexed(version)
+        if not version.label:
+            return found
+        return replace(found, rows=labelled(version.type, found.rows, remembered(version.label)))
+
+    async def _named(self, keys: Found) -> Found:
+        """Those of some resources that may be named to the caller."""
+        if not self._is_bound:
+            return keys
+        return frozenset(await visible(await self._sights(), self._store, keys))
 
     def _dangling(self, attempt: Attempt, missing: Sequence[Key]) -> Unprocessable:
         issues = []
@@ -174,6 +227,6 @@ def refused_version(write: Write, resource_id: str, current: Version | None) -> 
 
 def referred_to(key: Key, referrers: Found) -> Conflict:
     """The failure of a delete of what others refer to."""
-    named = ", ".join("/".join(each) for each in sorted(referrers)[:REFERRERS_NAMED])
+    named = ", ".join("/".join(each) for each in sorted(referrers)[:REFERRERS_NAMED]) or "what others have stored"
     fix = "Delete or change them first, or all in one transaction."
     return Conflict(Issue("error", "conflict", f"{'/'.join(key)} is referred to by {named}.", fix=fix))

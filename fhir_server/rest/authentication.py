@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
 from typing import Protocol
 
 from fhir_server.access.caller import LOCAL, Caller
+from fhir_server.access.role import BY_CODE
+from fhir_server.errors import Forbidden
 from fhir_server.rest.exchange import Exchange, Route
 from fhir_server.rest.failure import ScopeMissing
 
@@ -26,6 +30,25 @@ class NobodyAsked:
     async def authenticate(self, header: str | None) -> Caller:
         """The caller that may do everything."""
         return LOCAL
+
+
+PURPOSE = b"x-purpose-of-use"
+
+
+def purposed(exchange: Exchange) -> Caller:
+    """The caller of an exchange, with the purpose that its header states; raise Forbidden for one of other roles."""
+    purpose = exchange.header(PURPOSE)
+    if purpose is None or purpose == exchange.caller.purpose:
+        return exchange.caller
+    return _stating(exchange.caller, purpose)
+
+
+@lru_cache(maxsize=1000)
+def _stating(caller: Caller, purpose: str) -> Caller:
+    """The caller with a purpose, the same one for each request that states it."""
+    if not any(purpose in BY_CODE[role].purposes for role in caller.roles if role in BY_CODE):
+        raise Forbidden(f"The purpose {purpose[:40]!r} is none that your role may state.")
+    return replace(caller, purpose=purpose)
 
 
 def check_scopes(caller: Caller, route: Route, exchange: Exchange) -> None:

@@ -15,10 +15,15 @@ _LONGEST = 4000
 
 
 class Cursors:
-    """Signs cursors with a key that all processes on one store share."""
+    """Signs cursors with a key that all processes on one store share, for one subject: nobody follows another's."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, subject: str = "") -> None:
         self._key = key
+        self._subject = subject
+
+    def of(self, subject: str) -> Cursors:
+        """The same for another subject."""
+        return Cursors(self._key, subject)
 
     def sign(self, cursor: str, about: str) -> str:
         """Return a cursor as it stands in a link; `about` is what it belongs to, such as the search."""
@@ -38,4 +43,4 @@ class Cursors:
         return cursor.decode()
 
     def _signature(self, cursor: bytes, about: str) -> bytes:
-        return blake2b(about.encode() + b"\0" + cursor, key=self._key, digest_size=_SIGNATURE).digest()
+        return blake2b(f"{self._subject}\0{about}\0".encode() + cursor, key=self._key, digest_size=_SIGNATURE).digest()

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from fhir_server.errors import Gone, NotFound
+from fhir_server.errors import Forbidden, Gone, NotFound
 from fhir_server.repository.repository import Repository
 from fhir_server.resource.reference import parse_reference
 from fhir_server.store.protocol import Version
@@ -75,5 +75,5 @@ class Links:
     async def _read(self, key: Key) -> Version | None:
         try:
             return await self._repository.read(*key)
-        except (NotFound, Gone):
+        except (NotFound, Gone, Forbidden):
             return None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fhir_server.access.caller import Caller
 from fhir_server.definitions.registry import Definitions
 from fhir_server.repository.coverage import Coverage
 from fhir_server.repository.repository import Repository
@@ -26,7 +27,8 @@ class Node:
     `coverage` knows what the index lacks; `validator` checks at full depth; `limits` are those of one resource,
     `bundle_limits` of a whole Bundle. `find` gives the route of an exchange and `dispatch` answers it without a
     transport; `routes` are the rows of the table. `started` is when, in milliseconds; handlers keep in `remembered`
-    what costs much to make. `security` is what the CapabilityStatement tells of it, where anybody is asked who they are.
+    what costs much to make. `security` is what the CapabilityStatement tells of it, where callers are asked who they
+    are.
     """
 
     repository: Repository
@@ -45,3 +47,7 @@ class Node:
     remembered: dict[str, Any] = field(default_factory=dict)
     clock: Clock = time.time
     security: Mapping[str, Any] = field(default_factory=dict)
+
+    def bound(self, caller: Caller) -> Node:
+        """The node as it is for a caller."""
+        return replace(self, repository=self.repository.as_(caller), cursors=self.cursors.of(caller.subject))

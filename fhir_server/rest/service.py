@@ -12,9 +12,10 @@ from urllib.parse import unquote
 
 import orjson
 
+from fhir_server.access.caller import LOCAL
 from fhir_server.definitions.registry import Definitions
 from fhir_server.errors import FhirError, Invalid, Issue, Unavailable, operation_outcome
-from fhir_server.rest.authentication import OPEN, Authenticator, NobodyAsked, check_scopes
+from fhir_server.rest.authentication import OPEN, Authenticator, NobodyAsked, check_scopes, purposed
 from fhir_server.rest.body import Disconnected, Receive, read_body
 from fhir_server.rest.cors import Cors
 from fhir_server.rest.exchange import Exchange, Reply, Route, Takes
@@ -122,7 +123,7 @@ class FhirService:
         try:
             route = self.find(exchange)
             exchange.representation = with_parameters(AS_STORED, exchange.pairs) if exchange.query else AS_STORED
-            return await route.handler(self.context, exchange)
+            return await route.handler(self._context(exchange), exchange)
         except FhirError as failure:
             return self.refusal(failure, exchange)
         except Exception as failure:  # noqa: BLE001 -- one entry's fault is not that of the others
@@ -162,8 +163,12 @@ class FhirService:
         if exchange.method not in ("GET", "HEAD", "DELETE"):
             limit = self._limits[route.takes]
             exchange.body = await read_body(receive, exchange.headers, limit, self._settings.body_seconds)
-        reply: Reply = await route.handler(self.context, exchange)
+        reply: Reply = await route.handler(self._context(exchange), exchange)
         return reply
+
+    def _context(self, exchange: Exchange) -> Any:
+        """The node as it is for who asks."""
+        return self.context if exchange.caller is LOCAL else self.context.bound(purposed(exchange))
 
     def _exchange(self, scope: Scope) -> Exchange:
         listed = scope["headers"]

@@ -21,9 +21,9 @@ references) stand in it as text. How each form of search is said:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from fhir_server.search.row import Value
 
@@ -189,9 +189,10 @@ class Plan:
     EVERY_TYPE stands for all types at once. Its predicate is rows of a number that all of them share.
 
     Without `sort` the store chooses an order that it can follow without sorting; any order is total, and the same on
-    every page.
+    every page. Of what would be included, only what `may_come` says comes along, and is followed further.
     """
 
     arms: Mapping[str, Predicate]
     sort: tuple[Sort, ...] = ()
     includes: tuple[Include, ...] = ()
+    may_come: Callable[[Any], bool] | None = field(default=None, compare=False)

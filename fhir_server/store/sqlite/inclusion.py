@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import orjson
 
-from fhir_server.search.plan import Include, Row, Test
+from fhir_server.search.plan import Include, Plan, Row, Test
 from fhir_server.search.row import Reference
 from fhir_server.store.inclusion import MOST_INCLUDED, MOST_ROUNDS, TooManyIncluded, pinned_only
 from fhir_server.store.protocol import Version
 from fhir_server.store.sqlite.connection import Connection, rows, value
 from fhir_server.store.sqlite.reading import Reading
 from fhir_server.store.sqlite.search import Search
+
+
+def shown_to_all(_version: Version) -> bool:
+    """Let everything come along."""
+    return True
 
 
 class Inclusion:
@@ -23,9 +28,12 @@ class Inclusion:
         self._search = search
         self._reading = reading
         self._t = t
+        self._may_come: Callable[[Version], bool] = shown_to_all
 
-    def of(self, includes: Sequence[Include], matches: Sequence[Version]) -> list[Version]:
+    def of(self, plan: Plan, matches: Sequence[Version]) -> list[Version]:
         """The versions that come along, each once, none that is a match."""
+        includes: Sequence[Include] = plan.includes
+        self._may_come = plan.may_come or shown_to_all
         seen = {version.place for version in matches}
         included: list[Version] = []
         news = list(matches)
@@ -36,7 +44,8 @@ class Inclusion:
                 for version in self._reverse(include, news) if include.reverse else self._forward(include, news):
                     if version.place not in seen and version.body is not None:
                         seen.add(version.place)
-                        found.append(version)
+                        if self._may_come(version):
+                            found.append(version)
             included += found
             if len(included) > MOST_INCLUDED:
                 raise TooManyIncluded(
@@ -74,7 +83,9 @@ class Inclusion:
         elif facet == Reference.VERSION:
             name, resource_id, _, number = (*v.split("/"), "", "", "")[:4]
             if number.isdecimal() and include.target in (None, name):
-                found = self._reading.numbered(name, resource_id, int(number))
+                current = self._reading.current(name, resource_id)
+                if current is not None and self._may_come(current):
+                    found = self._reading.numbered(name, resource_id, int(number))
         elif facet == Reference.CANONICAL:
             yield from self._canonical(include, v)
         if found is not None:

@@ -41,7 +41,7 @@ class Reader:
         with Snapshot(self, t) as chosen:
             found, following = self.search.page(plan, limit, after)
             matches = [self._shown(match) for match in found]
-            included = Inclusion(self.connection, self.search, self.reading, chosen).of(plan.includes, matches)
+            included = Inclusion(self.connection, self.search, self.reading, chosen).of(plan, matches)
         beyond = None if following is None else orjson.dumps([chosen, following]).decode()
         return Page(chosen, tuple(matches), tuple(included), beyond)
 

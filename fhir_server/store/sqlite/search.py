@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from fhir_server.search.contained import chained
 from fhir_server.search.plan import EVERY_TYPE, EVERYTHING, And, Chain, Not, Or, Plan, Predicate, Referrer, Row, Sort
 from fhir_server.search.row import Memo, Reference
-from fhir_server.store.protocol import PLACES
+from fhir_server.store.protocol import PLACES, SnapshotLost
 from fhir_server.store.sqlite.canonical import Canonicals
 from fhir_server.store.sqlite.condition import Conditions, Side
 from fhir_server.store.sqlite.connection import Connection, Value, rows, value
@@ -146,7 +146,10 @@ class Search:
         found = [(n, source) for n, part in enumerate(parts) if (source := self._sources.of(kind, part, self._picks))]
         if after and after[0][1] is not None:
             n = after[0][1]
-            return Arm(kind, name, predicate, dict(found)[n], n, FEW_ENOUGH_TO_SORT)
+            source = dict(found).get(n)
+            if source is None:  # the caller may see something else than when the search began
+                raise SnapshotLost(self.tail.last // PLACES)
+            return Arm(kind, name, predicate, source, n, FEW_ENOUGH_TO_SORT)
         sized = [(self._estimate(source), source.needs_sorting, source.rank, n, source) for n, source in found]
         # A union of long ranges would be sorted as a whole for every page.
         is_long = paged and name != EVERY_TYPE
