@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import NAMESPACE_URL, uuid5
 
 import orjson
 
-from fhir_server.errors import Issue, Unprocessable
+from fhir_server.errors import Issue, Unprocessable, Unsupported
 from fhir_server.repository.sent import Sent
 from fhir_server.repository.write import Write
 from fhir_server.resource.instant import now
@@ -21,7 +22,7 @@ from fhir_server.store.protocol import Version
 
 async def document(node: Node, exchange: Exchange, arguments: Arguments) -> Reply:
     """Return a Bundle of type document, its identifier the same for the same version; with `persist` it is stored."""
-    composition = await node.repository.read("Composition", exchange.id)
+    composition = await node.repository.read("Composition", exchange.id or composition_named(arguments, exchange.base))
     body = composition.body or b""
     links = Links(node.repository, exchange.base, node.definitions.resource_types)
     direct = set(links.of([body]))
@@ -39,6 +40,15 @@ async def document(node: Node, exchange: Exchange, arguments: Arguments) -> Repl
     stored = saved.version
     assert stored is not None
     return Reply(200, stored.body or b"", stored, f"Bundle/{stored.id}/_history/{stored.version}")
+
+
+def composition_named(arguments: Arguments, base: str) -> str:
+    """The id of the Composition that is named by its id, or by its URL on this server; raise Invalid for another."""
+    text = arguments.text("id") or ""
+    path = text.removeprefix(f"{base}/").removeprefix("Composition/")
+    if "/" in path:
+        raise Unsupported(f"Only a Composition of this server can be made a document, not {text[:100]!r}.")
+    return path
 
 
 def _joined(base: str, versions: list[Version], moment: str) -> bytes:
@@ -59,11 +69,16 @@ def _joined(base: str, versions: list[Version], moment: str) -> bytes:
     return b'%b,"entry":[%b]}' % (orjson.dumps(head)[:-1], entries)
 
 
+INPUTS = (
+    Input("persist", "boolean"),
+    Input("graph", "uri", supported=False, reason="what the Composition refers to comes along, at any distance"),
+)
 OPERATION = Operation(
     "document",
     "http://hl7.org/fhir/OperationDefinition/Composition-document",
     ("instance",),
     document,
     types=("Composition",),
-    inputs=(Input("persist", "boolean"), Input("graph", "uri", supported=False)),
+    inputs=INPUTS,
 )
+OF_TYPE = replace(OPERATION, levels=("type",), inputs=(Input("id", "uri", required=True), *INPUTS))

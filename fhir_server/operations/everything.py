@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fhir_server.errors import Invalid, Issue
+from fhir_server.errors import Invalid, Issue, TooCostly, Unprocessable
 from fhir_server.repository.intake import REFERRING
 from fhir_server.resource.instant import epoch_milliseconds
+from fhir_server.resource.parsing import parse
+from fhir_server.resource.reference import parse_reference
 from fhir_server.rest.argument import Arguments, Input
 from fhir_server.rest.bundle import bundle, link, match_entry
 from fhir_server.rest.cursor import PARAMETER
@@ -16,12 +18,17 @@ from fhir_server.rest.failure import nearest
 from fhir_server.rest.linked import Links
 from fhir_server.rest.node import Node
 from fhir_server.rest.operation import Operation
-from fhir_server.search.plan import And, Or, Plan, Predicate, Row, Test, Updated
+from fhir_server.search.plan import EVERYTHING, And, Ids, Not, Or, Plan, Predicate, Row, Test, Updated
 from fhir_server.store.protocol import Version
 
 MOST_ON_A_PAGE = 5000
 EVERY_TYPE = "Resource"
 PATIENT = "Patient"
+SOMEBODY = "$"
+"""Stands for the id of any patient; no resource has it."""
+
+OF_SOMEBODY = Test("v", "=", SOMEBODY)
+MOST_MEMBERS = 1000
 CARE_DATES = {
     "AllergyIntolerance": "date",
     "Appointment": "date",
@@ -85,6 +92,84 @@ async def everything(node: Node, exchange: Exchange, arguments: Arguments) -> Re
     return Reply(200, bundle("searchset", _entries(exchange.base, matches, included), links=links, total=total))
 
 
+async def everything_of_all(node: Node, exchange: Exchange, arguments: Arguments) -> Reply:
+    """Return a page of the records of all patients: the patients, their compartments and what those refer to."""
+    return await _of_several(node, exchange, arguments, None)
+
+
+async def everything_of_group(node: Node, exchange: Exchange, arguments: Arguments) -> Reply:
+    """Return a page of the records of the patients in a Group; raise NotFound, Gone or Unprocessable for the Group."""
+    return await _of_several(node, exchange, arguments, await _members(node, exchange))
+
+
+async def _of_several(node: Node, exchange: Exchange, arguments: Arguments, ids: tuple[str, ...] | None) -> Reply:
+    about = "/".join(exchange.path)
+    wish = _wish(node, arguments)
+    continued = arguments.text(PARAMETER)
+    cursor = node.cursors.read(continued, about) if continued else None
+    most = node.settings.largest_page_entries
+    limit = min(arguments.one("_count", int) or most, most)
+    page = await node.repository.page(_plan_of(node, ids, wish), limit, cursor)
+    links = Links(node.repository, exchange.base, node.definitions.resource_types)
+    bodies = [each.body for each in page.matches if each.body is not None]
+    known = {(each.type, each.id) for each in page.matches}
+    # What names a patient is of a record, and comes with it.
+    included = [each for each in await links.closure(bodies, known, ()) if wish.takes(each)]
+    pairs = arguments.pairs(without=(PARAMETER,))
+    shown = [("self", link(exchange.base, about, [*pairs, *([(PARAMETER, continued)] if continued else [])]))]
+    if page.following:
+        following = node.cursors.sign(page.following, about)
+        shown.append(("next", link(exchange.base, about, [*pairs, (PARAMETER, following)])))
+    total = len(page.matches) if cursor is None and not page.following else None
+    return Reply(200, bundle("searchset", _entries(exchange.base, page.matches, included), links=shown, total=total))
+
+
+async def _members(node: Node, exchange: Exchange) -> tuple[str, ...]:
+    """The ids of the patients in a Group, and in the groups in it."""
+    found: dict[str, None] = {}
+    seen = {exchange.id}
+    waiting = [exchange.id]
+    while waiting:
+        group = parse((await node.repository.read("Group", waiting.pop())).body or b"")
+        for member in group.get("member", ()):
+            reference = parse_reference(str(member.get("entity", {}).get("reference", "")))
+            if member.get("inactive") or reference.base not in (None, exchange.base) or reference.id is None:
+                continue
+            if reference.type == PATIENT:
+                found[reference.id] = None
+            elif reference.type == "Group" and reference.id not in seen:
+                seen.add(reference.id)
+                waiting.append(reference.id)
+        if len(found) > MOST_MEMBERS or len(seen) > MOST_MEMBERS:
+            raise TooCostly(f"The Group has more than {MOST_MEMBERS:,} members. Ask for smaller groups.")
+    if not found:
+        text = f"Group/{exchange.id} has no member that is a patient of this server."
+        raise Unprocessable(Issue("error", "not-found", text, ("Group.member",)))
+    return tuple(found)
+
+
+def _plan_of(node: Node, ids: tuple[str, ...] | None, wish: Wish) -> Plan:
+    """What finds the records of these patients, or of all."""
+    arms = _arms(node, (PATIENT, SOMEBODY), wish)
+    return Plan({name: _new_enough(of_patients(predicate, ids), wish) for name, predicate in arms.items()})
+
+
+def of_patients(predicate: Predicate, ids: tuple[str, ...] | None) -> Predicate:
+    """What is asked about SOMEBODY, asked about these patients, or about any."""
+    match predicate:
+        case Ids(values) if SOMEBODY in values:
+            return EVERYTHING if ids is None else Ids(ids)
+        case Row(number, tests) if OF_SOMEBODY in tests:
+            of_them = () if ids is None else (Test("v", "in", ids),)
+            return Row(number, (*of_them, *(test for test in tests if test != OF_SOMEBODY)))
+        case And(items) | Or(items):
+            return type(predicate)(tuple(of_patients(item, ids) for item in items))
+        case Not(item):
+            return Not(of_patients(item, ids))
+        case _:
+            return predicate
+
+
 def _wish(node: Node, arguments: Arguments) -> Wish:
     types = tuple(name.strip() for text in arguments.many("_type") for name in text.split(","))
     for name in types:
@@ -102,18 +187,24 @@ def _plan(node: Node, exchange: Exchange, wish: Wish) -> Plan:
     if not wish.types and not wish.start and not wish.end:
         tests = (Test("v", "=", exchange.id), Test("x", "=", exchange.type))
         return Plan({EVERY_TYPE: _new_enough(Row(REFERRING, tests), wish)})
-    compartment = node.definitions.compartment(exchange.type)
-    tied = tuple(compartment.parameters) if compartment else ()
-    types = tuple(name for name in tied if not wish.types or name in wish.types)
+    arms = _arms(node, (exchange.type, exchange.id), wish)
+    return Plan({name: _new_enough(predicate, wish) for name, predicate in arms.items()})
+
+
+def _arms(node: Node, owner: tuple[str, str], wish: Wish) -> dict[str, Predicate]:
+    """What ties each type that is wanted to a compartment, with the dates of care that are asked for."""
+    compartment = node.definitions.compartment(owner[0])
+    tied = dict.fromkeys((owner[0], *(compartment.parameters if compartment else ())))
     arms: dict[str, Predicate] = {}
-    for name in types:
-        found = node.repository.query((name,), _care_dates(name, wish), compartment=(exchange.type, exchange.id))
-        arms[name] = found.plan.arms[name]
+    for name in tied:
+        if wish.types and name not in wish.types:
+            continue
+        arms[name] = node.repository.query((name,), _care_dates(name, wish), compartment=owner).plan.arms[name]
         if name in CARE_DATES and (wish.start or wish.end):
             undated = [(f"{CARE_DATES[name]}:missing", "true")]
-            more = node.repository.query((name,), undated, compartment=(exchange.type, exchange.id))
+            more = node.repository.query((name,), undated, compartment=owner)
             arms[name] = Or((arms[name], more.plan.arms[name]))
-    return Plan({name: _new_enough(predicate, wish) for name, predicate in arms.items()})
+    return arms
 
 
 def _new_enough(predicate: Predicate, wish: Wish) -> Predicate:
@@ -149,6 +240,7 @@ PAGING = (
     Input("_count", "positiveInt"),
     Input(PARAMETER, "string"),
 )
+CARE = (Input("start", "date"), Input("end", "date"), *PAGING)
 OPERATIONS = (
     Operation(
         "everything",
@@ -156,7 +248,7 @@ OPERATIONS = (
         ("instance",),
         everything,
         types=("Patient",),
-        inputs=(Input("start", "date"), Input("end", "date"), *PAGING),
+        inputs=CARE,
     ),
     Operation(
         "everything",
@@ -165,5 +257,21 @@ OPERATIONS = (
         everything,
         types=("Encounter",),
         inputs=PAGING,
+    ),
+    Operation(
+        "everything",
+        "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+        ("type",),
+        everything_of_all,
+        types=("Patient",),
+        inputs=CARE,
+    ),
+    Operation(
+        "everything",
+        "http://hl7.org/fhir/OperationDefinition/Group-everything",
+        ("instance",),
+        everything_of_group,
+        types=("Group",),
+        inputs=CARE,
     ),
 )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fhir_server.errors import Conflict, Invalid, Issue, PreconditionFailed
+from fhir_server.operations.labels import LISTS, labels_in_use
 from fhir_server.repository.sent import Sent
 from fhir_server.repository.write import Write
 from fhir_server.resource.exact import dump_exact, parse_exact
@@ -21,13 +22,24 @@ from fhir_server.store.protocol import Version
 
 Meta = dict[str, Any]
 ATTEMPTS = 10
-LISTS = ("profile", "security", "tag")
-"""What the operations change of meta; the rest is the server's."""
 
 
 async def meta(node: Node, exchange: Exchange, arguments: Arguments) -> dict[str, Any]:
     """Return the meta of the current version."""
     return returned(await node.repository.read(exchange.type, exchange.id))
+
+
+async def meta_in_use(node: Node, exchange: Exchange, arguments: Arguments) -> dict[str, Any]:
+    """Return the profiles, tags and labels that the current resources of a type, or of all types, have."""
+    kinds = (exchange.type,) if exchange.type else tuple(sorted(node.definitions.resource_types))
+    found: Meta = {}
+    for name in LISTS:
+        listed: dict[Any, Any] = {}
+        for kind in kinds:
+            listed |= await labels_in_use(node, kind, name)
+        if listed:
+            found[name] = [listed[key] for key in sorted(listed)]
+    return parameters(("return", "meta", found))
 
 
 async def meta_add(node: Node, exchange: Exchange, arguments: Arguments) -> dict[str, Any]:
@@ -109,6 +121,7 @@ GIVEN = (Input("meta", "Meta", required=True),)
 DEFINITION = "http://hl7.org/fhir/OperationDefinition/Resource-"
 OPERATIONS = (
     Operation("meta", f"{DEFINITION}meta", ("instance",), meta),
+    Operation("meta", f"{DEFINITION}meta", ("system", "type"), meta_in_use),
     Operation("meta-add", f"{DEFINITION}meta-add", ("instance",), meta_add, GIVEN, scope="ru", by_post=True),
     Operation("meta-delete", f"{DEFINITION}meta-delete", ("instance",), meta_delete, GIVEN, scope="ru", by_post=True),
 )

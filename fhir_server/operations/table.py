@@ -13,6 +13,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *everything.OPERATIONS,
     lastn.OPERATION,
     document.OPERATION,
+    document.OF_TYPE,
     expand.OPERATION,
     *of_codes.OPERATIONS,
     lookup.OPERATION,

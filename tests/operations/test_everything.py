@@ -5,7 +5,7 @@ from fhir_server.operations.everything import OPERATIONS
 from fhir_server.repository.write import Write
 from tests.operations.running import answered, keys, next_query, on_node
 
-OF_PATIENT, OF_ENCOUNTER = OPERATIONS
+OF_PATIENT, OF_ENCOUNTER, *_ = OPERATIONS
 CODE = {"coding": [{"system": "http://loinc.org", "code": "8480-6"}]}
 
 

@@ -7,7 +7,7 @@ from fhir_server.operations.meta import OPERATIONS, added, deleted
 from tests.operations.calling import parameters_of
 from tests.operations.running import answered, asked, on_node
 
-META, ADD, DELETE = OPERATIONS
+META, _, ADD, DELETE = OPERATIONS
 TAG = {"system": "urn:tags", "code": "a"}
 LABEL = {"system": "urn:labels", "code": "R"}
 PATIENT = {
