@@ -36,6 +36,7 @@ from fhir_server.demo.story import demo_facts, load_story
 from fhir_server.errors import FhirError, Invalid, Issue, TooLarge
 from fhir_server.fhirpath.engine import Engine
 from fhir_server.formats import numbered_lines, receive, receive_exact
+from fhir_server.metrics import Board, Metrics
 from fhir_server.package import load_package
 from fhir_server.resource.exact import dump_exact
 from fhir_server.rest.node import Node
@@ -247,7 +248,12 @@ def is_loopback(host: str) -> bool:
 
 def run(listener: socket.socket, service: Callable[[], Service], workers: int = 1) -> None:
     """Serve until SIGTERM or SIGINT; what was accepted is finished, and the exit status is 0."""
-    if workers > 1:
-        supervise(workers, lambda _number, lifeline: answer(listener, service, lifeline), listener.close)
-    else:
-        answer(listener, service)
+    if workers == 1:
+        answer(listener, service, Metrics())
+        return
+    board = Board(workers)
+
+    def work(number: int, lifeline: int) -> None:
+        answer(listener, service, Metrics(board, number), lifeline)
+
+    supervise(workers, work, listener.close)

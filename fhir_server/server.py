@@ -14,6 +14,7 @@ import uvicorn
 from fhir_server.app import Service
 from fhir_server.connection import State, connection_class
 from fhir_server.logs import configure
+from fhir_server.metrics import Metrics
 from fhir_server.settings import settings
 
 SECONDS_TO_FINISH = 30
@@ -66,15 +67,19 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def answer(listener: socket.socket, service: Callable[[], Service], lifeline: int | None = None) -> None:
+def answer(
+    listener: socket.socket, service: Callable[[], Service], metrics: Metrics, lifeline: int | None = None
+) -> None:
     """Serve until it is told to stop; what was accepted is finished, and the exit status is 0."""
     for name in ENDINGS:
         signal.signal(name, lambda _signal, _frame: sys.exit(0))
     # A worker starts with them blocked.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
     configure()
+    application = service()
+    application.metrics = metrics
     config = uvicorn.Config(
-        service(),
+        application,
         http=connection_class(settings()),
         lifespan="on",
         log_config=None,

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from tests.processes import PROGRAM, running
 pytestmark = pytest.mark.server
 PATIENT = {"resourceType": "Patient", "identifier": [{"system": "https://example.org/id", "value": "one"}]}
 CRITERIA = {"If-None-Exist": "identifier=https://example.org/id|one"}
+PATIENCE = 300
 JSON = {"Content-Type": "application/fhir+json"}
 
 
@@ -23,7 +25,7 @@ def children(process):
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 120
+    until = time.monotonic() + PATIENCE
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -43,7 +45,7 @@ def test_several_processes_answer_as_one(tmp_path):
     with running(tmp_path, "--workers", "2") as program:
 
         def create(_number: int) -> httpx.Response:
-            return httpx.post(f"{program.base}/Patient", json=PATIENT, headers=JSON | CRITERIA, timeout=30)
+            return httpx.post(f"{program.base}/Patient", json=PATIENT, headers=JSON | CRITERIA, timeout=PATIENCE)
 
         with ThreadPoolExecutor(16) as threads:
             answers = list(threads.map(create, range(32)))
@@ -60,8 +62,30 @@ def test_a_process_that_dies_is_replaced(tmp_path):
         os.kill(victim, signal.SIGKILL)
         wait_until(lambda: len(set(children(program.process.pid)) - {victim}) == 2)
         assert survivor in children(program.process.pid)
-        assert httpx.get(f"{program.base}/Patient", timeout=30).status_code == 200
+        assert httpx.get(f"{program.base}/Patient", timeout=PATIENCE).status_code == 200
         assert program.stop() == 0
+
+
+def answers_counted(program) -> dict[str, int]:
+    """How many reads of one Patient each worker has answered, as one of them tells."""
+    found = re.findall(
+        r'request_seconds_count{interaction="read",status="404",worker="(\d)"} (\S+)',
+        httpx.get(program.base.replace("/fhir", "/metrics"), timeout=PATIENCE).text,
+    )
+    return {worker: int(float(count)) for worker, count in found}
+
+
+def test_metrics_are_those_of_all_processes(tmp_path):
+    with running(tmp_path, "--workers", "2") as program:
+        asked = 0
+        # Each on a connection of its own, which either may take.
+        while len(answers_counted(program)) < 2:
+            asked += 1
+            assert httpx.get(f"{program.base}/Patient/none", timeout=PATIENCE).status_code == 404
+        for _ in range(5):
+            assert sum(answers_counted(program).values()) == asked
+        os.kill(children(program.process.pid)[0], signal.SIGKILL)
+        assert sum(answers_counted(program).values()) == asked
 
 
 def runs(process: int) -> bool:
