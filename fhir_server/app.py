@@ -59,14 +59,15 @@ from fhir_server.search.param_types.date import span_in
 from fhir_server.search.parameters import Parameters
 from fhir_server.search.query import Searcher
 from fhir_server.settings import Settings
+from fhir_server.store.opening import MongoDatabase, Place, opened
 from fhir_server.store.protocol import Numbered, Store
-from fhir_server.store.sqlite.store import SqliteStore
 from fhir_server.terminology.knowledge import Knowledge
 from fhir_server.terminology.local import LocalTerminology
 from fhir_server.validation.validator import Validator
 
 DATABASE = "nhipcau.sqlite"
 KEY_FILE = "cursor.key"
+KEY_NOTE = "cursor key"
 COLLECTOR = (20_000, 50, 100)
 
 PAGE = resources.files("fhir_server").joinpath("start_page")
@@ -89,7 +90,7 @@ class Origin:
     data: Path
     clock: Clock = time.time
     bases: tuple[str, ...] = ()
-    database: Path | None = None
+    database: Place | None = None
 
 
 Prepare = Callable[[Node], Awaitable[None]]
@@ -165,7 +166,7 @@ class Service:
 
         One that `works` takes its turn at jobs.
         """
-        store = SqliteStore(self._origin.database or self._origin.data / DATABASE, self._origin.clock)
+        store = await opened(self._origin.database or self._origin.data / DATABASE, self._origin.clock)
         try:
             stored = StoredDefinitions(store, self._definitions)
             await stored.load()
@@ -241,7 +242,7 @@ async def composed(
         knowledge=knowledge,
         settings=settings,
         validator=full,
-        cursors=Cursors(signing_key(origin.data)),
+        cursors=Cursors(await cursor_key(store, origin)),
         limits=limits_of(settings),
         bundle_limits=Limits(settings.json_depth, settings.bundle_keys, settings.string_characters),
         routes=service.router.routes,
@@ -280,6 +281,14 @@ def limits_of(settings: Settings) -> Limits:
 def base_of(settings: Settings, origin: Origin) -> str:
     """Return the base URL that this server is known by, whatever a request calls it."""
     return settings.base_url or next(iter(origin.bases), "http://localhost/fhir")
+
+
+async def cursor_key(store: Store, origin: Origin) -> bytes:
+    """Return the key that cursors are signed with: of the folder, or where machines share a database, of that."""
+    if not isinstance(origin.database, MongoDatabase):
+        return signing_key(origin.data)
+    await store.keep(KEY_NOTE, token_bytes(32).hex(), None)
+    return bytes.fromhex(await store.note(KEY_NOTE) or "")
 
 
 def signing_key(data: Path) -> bytes:

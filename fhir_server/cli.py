@@ -1,7 +1,9 @@
 """The command `nhipcau`: check files, evaluate expressions, look into packages, run the service."""
 
+import asyncio
 import socket
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import ip_address
@@ -22,12 +24,14 @@ from fhir_server.commands.importing import load
 from fhir_server.commands.reindexing import reindex
 from fhir_server.commands.terminal import (
     COLOURS,
+    AnyStore,
     Data,
     Packages,
-    database_of,
+    StoreSingle,
     definitions_with,
     issue_line,
     made,
+    place_of,
     print_line,
     stop,
 )
@@ -42,6 +46,8 @@ from fhir_server.resource.exact import dump_exact
 from fhir_server.rest.node import Node
 from fhir_server.server import answer
 from fhir_server.settings import settings
+from fhir_server.store.mongodb.connection import UnfitServer
+from fhir_server.store.opening import MongoDatabase, opened
 from fhir_server.store.sqlite.connection import UnknownSchema
 from fhir_server.validation.validator import Validator
 from fhir_server.workers import supervise
@@ -122,27 +128,37 @@ def show(
 
 
 @app.command()
-def serve(
+def serve(  # noqa: PLR0913 -- each is an option of the command
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
     port: Port = 8080,
     data: Data = Path("nhipcau-data"),
     workers: Annotated[int, typer.Option(min=1, max=64, metavar="NUMBER", help="How many processes answer.")] = 1,
-    store: Annotated[str | None, typer.Option(metavar="URL", help="Where resources are kept: sqlite:///FILE.")] = None,
+    store: AnyStore = None,
     validation: Annotated[
         Literal["off", "base", "profiles"] | None, typer.Option(help="What a write is checked against.")
     ] = None,
     auth: Annotated[Literal["on", "off"], typer.Option(help="Whether clients must say who they are.")] = "off",
     package: Packages = None,
+    *,
+    store_single: StoreSingle = False,
 ) -> None:
     """Run the server until it is stopped."""
     refuse_strangers(host, auth)
-    database = database_of(store)
+    database = place_of(store, is_single=store_single)
+    if isinstance(database, MongoDatabase):
+        asyncio.run(tried(database))
     listener = listening(host, port)
     chosen = settings() if validation is None else settings().model_copy(update={"validation": validation})
     base = base_of(host, listener)
     print_line(Text(f"FHIR R4: {base}/fhir\nOnly programs on this machine can reach it: nobody is asked who they are."))
     origin = Origin(made(data), bases=(f"{base}/fhir",), database=database)
     run(listener, lambda: application(definitions_with(package), chosen, origin), workers)
+
+
+async def tried(database: MongoDatabase) -> None:
+    """Open a database and close it again: what is wrong with it is told before a server begins."""
+    store = await opened(database, time.time)
+    await store.close()
 
 
 @app.command()
@@ -173,7 +189,7 @@ def main() -> None:
         for issue in failure.issues:
             print_line(issue_line("nhipcau", issue), to_errors=True)
         sys.exit(2)
-    except UnknownSchema as failure:
+    except (UnfitServer, UnknownSchema) as failure:
         print_line(Text(f"nhipcau: {failure}"), to_errors=True)
         sys.exit(2)
     except ValidationError as failure:

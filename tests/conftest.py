@@ -42,6 +42,17 @@ def shared() -> Path:
     return folder.resolve()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def everything_on_mongodb() -> Iterator[None]:
+    """One MongoDB for all servers that tests start, where NHIPCAU_TEST_STORE asks for it."""
+    if not mongodb_server.is_wanted():
+        yield
+        return
+    with mongodb_server.started() as url, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MONGODB_URL", url)
+        yield
+
+
 @pytest.fixture(scope="session")
 def mongodb() -> Iterator[str]:
     """The URL of a MongoDB, without a database: each test makes one of its own."""

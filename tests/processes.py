@@ -14,6 +14,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from tests.mongodb import database_of, is_wanted
+
 PROGRAM = Path(sys.executable).with_name("nhipcau")
 SECONDS_TO_START = 120
 SECONDS_TO_STOP = 60
@@ -42,6 +44,8 @@ class Program:
         environment = os.environ | {f"NHIPCAU_{name.upper()}": str(value) for name, value in chosen.items()}
         self._log = (folder / "log").open("ab")
         command: list[str | Path] = [PROGRAM, "serve", "--port", "0", "--data", folder / "data", *options]
+        if is_wanted() and "--store" not in options:
+            command += ["--store", database_of(folder, os.environ["MONGODB_URL"]), "--store-single"]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=self._log, text=True, env=environment, start_new_session=True
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from fhir_server.definitions.registry import r4
 from fhir_server.resource.instant import Clock
 from fhir_server.rest.node import Node
 from fhir_server.settings import Settings
+from fhir_server.store.opening import MongoDatabase
+from tests.mongodb import database_of, is_wanted
 
 BASE = "http://node/fhir"
 JSON = "application/fhir+json"
@@ -86,11 +89,23 @@ class Served:
 
 @contextmanager
 def serving(
-    folder: Path | None = None, *, works: bool = False, clock: Clock = time.time, **chosen: Any
+    folder: Path | None = None,
+    *,
+    works: bool = False,
+    clock: Clock = time.time,
+    mongodb: str | None = None,
+    **chosen: Any,
 ) -> Iterator[Served]:
-    """A server with these settings, on an empty folder or on this one; one that `works` does jobs."""
+    """A server with these settings, on an empty folder or on this one; one that `works` does jobs.
+
+    What it stores is in the folder, or in the folder's own database of a MongoDB.
+    """
+    server = os.environ["MONGODB_URL"] if is_wanted() else mongodb
     with TemporaryDirectory() as empty, start_blocking_portal() as portal:
-        service = application(r4().extended(), Settings(**chosen), Origin(folder or Path(empty), clock, bases=(BASE,)))
+        data = folder or Path(empty)
+        database = None if server is None else MongoDatabase(database_of(data, server), is_single=True)
+        origin = Origin(data, clock, bases=(BASE,), database=database)
+        service = application(r4().extended(), Settings(**chosen), origin)
         client = httpx.AsyncClient(transport=httpx.ASGITransport(service, raise_app_exceptions=False))
         with portal.wrap_async_context_manager(service.running(works=works)) as node:
             yield Served(portal, service, node, client)

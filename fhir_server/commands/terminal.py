@@ -11,6 +11,7 @@ from rich.text import Text
 from fhir_server.definitions.registry import Definitions, r4
 from fhir_server.errors import Issue
 from fhir_server.package import load_package
+from fhir_server.store.opening import SCHEMES, MongoDatabase, Place
 
 COLOURS = {"fatal": "bold red", "error": "red", "warning": "yellow", "information": "cyan"}
 
@@ -21,6 +22,14 @@ Packages = Annotated[
 Data = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="The folder that everything is kept in.")]
 Database = Annotated[
     str | None, typer.Option("--store", metavar="URL", help="Where resources are kept: sqlite:///FILE.")
+]
+
+AnyStore = Annotated[
+    str | None,
+    typer.Option("--store", metavar="URL", help="Where resources are kept: sqlite:///FILE or mongodb://HOSTS/NAME."),
+]
+StoreSingle = Annotated[
+    bool, typer.Option("--store-single", help="Accept a MongoDB that is no replica set: its disk is then all there is.")
 ]
 
 
@@ -59,8 +68,17 @@ def database_of(url: str | None) -> Path | None:
     if url is None:
         return None
     if not url.startswith("sqlite:///"):
-        stop(f"There is no store for {url}: this release has sqlite:///FILE.")
+        stop(f"There is no store for {url} here: this needs sqlite:///FILE.")
     return Path(url.removeprefix("sqlite://") if url.startswith("sqlite:////") else url.removeprefix("sqlite:///"))
+
+
+def place_of(url: str | None, *, is_single: bool) -> Place | None:
+    """Return the file or the database that the URL of a store names; stop the command for other stores."""
+    if url is not None and url.startswith(SCHEMES):
+        return MongoDatabase(url, is_single)
+    if url is not None and not url.startswith("sqlite:///"):
+        stop(f"There is no store for {url}: there are sqlite:///FILE and mongodb://HOSTS/NAME.")
+    return database_of(url)
 
 
 def stop(text: str) -> NoReturn:
