@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from secrets import token_bytes
@@ -27,6 +28,7 @@ from starlette.routing import Route as Page
 from fhir_server.access.caller import Caller
 from fhir_server.auth.authority import Event
 from fhir_server.auth.entrance import entrance
+from fhir_server.auth.records import records_at
 from fhir_server.definitions.registry import Definitions
 from fhir_server.interactions.routes import ROUTES
 from fhir_server.jobs.jobs import Jobs
@@ -117,7 +119,8 @@ class Service:
         self._definitions = definitions = definitions.extended()
         self._settings = settings
         self._origin = origin
-        self.entrance = entrance(settings, origin.data, base_of(settings, origin), origin.clock, self.ask, self.tell)
+        records = partial(records_at, origin.data, origin.database)
+        self.entrance = entrance(settings, records, base_of(settings, origin), origin.clock, self.ask, self.tell)
         router = Router((*ROUTES, *OPERATION_ROUTES, *self.entrance.routes), definitions.resource_types)
         self.fhir = FhirService(router, definitions, settings, request_ids(), self._observe)
         self.fhir.authenticator = self.entrance.authenticator

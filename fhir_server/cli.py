@@ -1,6 +1,7 @@
 """The command `nhipcau`: check files, evaluate expressions, look into packages, run the service."""
 
 import asyncio
+import os
 import socket
 import sys
 import time
@@ -8,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
 import typer
@@ -16,11 +17,14 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from fhir_server.app import Origin, Service, application, limits_of
+from fhir_server.auth.records import records_at
 from fhir_server.commands.backup import back_up, restore
 from fhir_server.commands.doctor import doctor
 from fhir_server.commands.explain import explain
 from fhir_server.commands.exporting import dump
 from fhir_server.commands.importing import load
+from fhir_server.commands.person import people_app
+from fhir_server.commands.program import clients_app
 from fhir_server.commands.reindexing import reindex
 from fhir_server.commands.terminal import (
     COLOURS,
@@ -36,6 +40,7 @@ from fhir_server.commands.terminal import (
     stop,
 )
 from fhir_server.definitions.registry import Definitions, r4
+from fhir_server.demo.people import admit
 from fhir_server.demo.story import demo_facts, load_story
 from fhir_server.errors import FhirError, Invalid, Issue, TooLarge
 from fhir_server.fhirpath.engine import Engine
@@ -55,6 +60,8 @@ from fhir_server.workers import supervise
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 package_app = typer.Typer(help="Look into FHIR packages.", no_args_is_help=True)
 app.add_typer(package_app, name="package")
+app.add_typer(people_app, name="user")
+app.add_typer(clients_app, name="client")
 app.command("import")(load)
 app.command("export")(dump)
 app.command()(reindex)
@@ -66,6 +73,16 @@ app.command()(explain)
 BACKLOG = 1024
 FORMATS = "JSON, XML or NDJSON."
 Port = Annotated[int, typer.Option(min=0, max=65535, metavar="NUMBER", help="The port to listen on.")]
+
+
+Asking = Literal["on", "off"]
+Auth = Annotated[
+    Asking | None, typer.Option(help="Whether callers must say who they are; always where others can come in.")
+]
+ASKED: dict[Asking, str] = {
+    "on": "Callers need a token: nhipcau user add, nhipcau client add.",
+    "off": "Only programs on this machine can reach it: nobody is asked who they are.",
+}
 
 
 @app.callback()
@@ -137,20 +154,20 @@ def serve(  # noqa: PLR0913 -- each is an option of the command
     validation: Annotated[
         Literal["off", "base", "profiles"] | None, typer.Option(help="What a write is checked against.")
     ] = None,
-    auth: Annotated[Literal["on", "off"], typer.Option(help="Whether clients must say who they are.")] = "off",
+    auth: Auth = None,
     package: Packages = None,
     *,
     store_single: StoreSingle = False,
 ) -> None:
     """Run the server until it is stopped."""
-    refuse_strangers(host, auth)
+    asks = auth_of(host, auth, settings().base_url)
     database = place_of(store, is_single=store_single)
     if isinstance(database, MongoDatabase):
         asyncio.run(tried(database))
     listener = listening(host, port)
-    chosen = settings() if validation is None else settings().model_copy(update={"validation": validation})
+    chosen = settings().model_copy(update={"auth": asks, **({} if validation is None else {"validation": validation})})
     base = base_of(host, listener)
-    print_line(Text(f"FHIR R4: {base}/fhir\nOnly programs on this machine can reach it: nobody is asked who they are."))
+    print_line(Text(f"FHIR R4: {chosen.base_url or f'{base}/fhir'}\n{ASKED[asks]}"))
     origin = Origin(made(data), bases=(f"{base}/fhir",), database=database)
     run(listener, lambda: application(definitions_with(package), chosen, origin), workers)
 
@@ -165,6 +182,7 @@ async def tried(database: MongoDatabase) -> None:
 def demo(
     data: Data = Path("nhipcau-demo"),
     port: Port = 8080,
+    auth: Auth = None,
 ) -> None:
     """Run the server on this machine with a small story to try, and say what to open."""
     listener = listening("127.0.0.1", port)
@@ -172,13 +190,29 @@ def demo(
     folder = made(data)
     origin = Origin(folder, bases=(f"{base}/fhir",))
     print_line(Text(f"Mở / Open: {base}/\nFHIR R4: {base}/fhir"))
-    print_line(Text("Không cần đăng nhập. / No login is needed. Ctrl+C: dừng / stop."))
+    users = demo_users(folder, base) if auth == "on" else []
+    for user in users:
+        print_line(Text("{login:10} {password}  {role}  {name}".format(**user)))
+    print_line(Text(f"{'' if users else 'Không cần đăng nhập. / No login is needed. '}Ctrl+C: dừng / stop."))
 
     async def tell(node: Node) -> None:
         story = await load_story(node)
-        (folder / "demo.json").write_bytes(orjson.dumps(demo_facts(base, story), option=orjson.OPT_INDENT_2))
+        facts = demo_facts(base, story, users)
+        written = os.open(folder / "demo.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(written, "wb") as file:
+            file.write(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
 
-    run(listener, lambda: application(r4().extended(), settings(), origin, tell))
+    chosen = settings().model_copy(update={"auth": auth or "off", "second_factor_roles": ()})
+    run(listener, lambda: application(r4().extended(), chosen, origin, tell))
+
+
+def demo_users(folder: Path, base: str) -> list[dict[str, Any]]:
+    """Let the demo's people in; return who they are."""
+    records = records_at(folder, None)
+    try:
+        return admit(records, base)
+    finally:
+        records.close()
 
 
 def main() -> None:
@@ -246,12 +280,18 @@ def base_of(host: str, listener: socket.socket) -> str:
     return f"http://{name}:{listener.getsockname()[1]}"
 
 
-def refuse_strangers(host: str, auth: str) -> None:
-    """Stop the command where others than this machine could come in without saying who they are."""
-    if auth == "on":
-        stop("This release has no authentication yet: --auth on cannot be had.")
-    if not is_loopback(host):
+def auth_of(host: str, auth: Asking | None, base_url: str) -> Asking:
+    """Return whether callers are asked; stop the command where strangers could come in, or tokens be overheard."""
+    if is_loopback(host):
+        return auth or settings().auth
+    if auth == "off":
         stop(f"Without authentication the server listens on this machine only, not on {host}: use --host 127.0.0.1.")
+    if not base_url.startswith("https://"):
+        stop(
+            f"To listen on {host}, set NHIPCAU_BASE_URL to the https URL that clients know, and put a proxy that "
+            "speaks TLS before this server."
+        )
+    return "on"
 
 
 def is_loopback(host: str) -> bool:

@@ -37,6 +37,7 @@ class Served:
         self.service = service
         self.node = node
         self._client = client
+        self.cookies = client.cookies
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         """Send one request; `if_match` is the header If-Match. A resource is sent as JSON."""

@@ -170,9 +170,9 @@ def test_the_demo_tells_a_story_that_can_be_told_again(tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--host", "0.0.0.0"], "127.0.0.1"),
-        (["--host", "::"], "127.0.0.1"),
-        (["--auth", "on"], "no authentication"),
+        (["--host", "0.0.0.0"], "NHIPCAU_BASE_URL"),
+        (["--host", "::", "--auth", "on"], "NHIPCAU_BASE_URL"),
+        (["--host", "0.0.0.0", "--auth", "off"], "127.0.0.1"),
         (["--store", "mongodb://localhost"], "sqlite:///"),
         (["--workers", "0"], "workers"),
         (["--validation", "some"], "validation"),

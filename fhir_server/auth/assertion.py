@@ -18,7 +18,7 @@ from joserfc.jwk import ECKey, Key, RSAKey
 from fhir_server.auth.asked import tellable
 from fhir_server.auth.client import Client, ClientError, public_keys
 from fhir_server.auth.outbound import Documents, Unreachable
-from fhir_server.auth.records import Records
+from fhir_server.store.records import Records
 
 ALGORITHMS: dict[str, type[Key]] = {"RS384": RSAKey, "ES384": ECKey}
 LONGEST_SECONDS = 300

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from fhir_server.access.caller import Caller
 from fhir_server.auth.authorization_server import SmartServer
-from fhir_server.auth.records import Records
 from fhir_server.settings import Settings
+from fhir_server.store.records import Records
 
 THREADS = 4
 SECONDS_BETWEEN_SWEEPS = 300.0

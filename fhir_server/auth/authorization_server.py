@@ -17,9 +17,9 @@ from fhir_server.auth.keys import Keys
 from fhir_server.auth.openid import Addresses, id_token
 from fhir_server.auth.outbound import Documents
 from fhir_server.auth.person import Person, person_of
-from fhir_server.auth.records import Records
 from fhir_server.auth.throttle import Subject, Throttle
 from fhir_server.auth.tokens import SECONDS_FOR_PEOPLE, SECONDS_FOR_PROGRAMS, BadToken, Grant, Known, TokenKind, Tokens
+from fhir_server.store.records import Records
 
 Answered = tuple[int, Any, list[tuple[str, str]]]
 """Status, body (an object or a text), headers."""

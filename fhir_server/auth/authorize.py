@@ -30,10 +30,10 @@ from fhir_server.auth.context import (
 from fhir_server.auth.endpoints import address_of, body_of
 from fhir_server.auth.page import WORDS, page
 from fhir_server.auth.person import Person
-from fhir_server.auth.records import Record
 from fhir_server.auth.session import Sessions, Visit
 from fhir_server.auth.sign_in import SEE_OTHER, SignIn
 from fhir_server.auth.tokens import Grant
+from fhir_server.store.records import Record
 
 FOUND = 302
 NO_ENCOUNTER = "-"

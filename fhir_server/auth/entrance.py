@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from starlette.routing import Route as Page
@@ -14,12 +13,11 @@ from fhir_server.auth.authorization_server import SmartServer
 from fhir_server.auth.discovery import capability_security, smart_configuration, smart_route
 from fhir_server.auth.openid import Addresses
 from fhir_server.auth.outbound import Documents, Outbound
-from fhir_server.auth.records import Records
 from fhir_server.auth.routes import routes
-from fhir_server.auth.sqlite_records import FILE, SqliteRecords
 from fhir_server.rest.authentication import Authenticator, NobodyAsked
 from fhir_server.rest.exchange import Route
 from fhir_server.settings import Settings
+from fhir_server.store.records import Records
 
 
 class Entrance(Protocol):
@@ -98,15 +96,11 @@ def addresses_of(base: str) -> Addresses:
     return Addresses(base, f"{base.rpartition('/')[0]}/auth")
 
 
-def records_in(data: Path) -> Records:
-    """Return the records of the data folder."""
-    return SqliteRecords(data / FILE)
-
-
-def entrance(settings: Settings, data: Path, base: str, clock: Callable[[], float], ask: Ask, tell: Tell) -> Entrance:
+def entrance(
+    settings: Settings, records: Callable[[], Records], base: str, clock: Callable[[], float], ask: Ask, tell: Tell
+) -> Entrance:
     """Return the entrance that the settings want, to the server with this FHIR base URL."""
     if settings.auth == "off":
         return OpenEntrance()
-    records = records_in(data)
-    server = SmartServer(records, Documents(Outbound(settings.outbound_hosts), clock), clock, addresses_of(base))
+    server = SmartServer(records(), Documents(Outbound(settings.outbound_hosts), clock), clock, addresses_of(base))
     return OwnEntrance(Authority(server, settings, ask=ask, tell=tell))

@@ -94,7 +94,7 @@ class CodeGrant(AuthorizationCodeGrant):
             raise InvalidScopeError("None of these scopes is for this client.")
         self.request.allowed = Scopes(for_people, allowed.plain)
         audience = self.request.payload.data.get("aud")
-        if audience is None or audience.rstrip("/") != self.server.base:
+        if audience is None or with_one_name(audience.rstrip("/")) != with_one_name(self.server.base):
             raise InvalidRequestError(f"aud must be {self.server.base}")
 
     def generate_authorization_code(self) -> str:
@@ -204,6 +204,11 @@ def scopes_of(text: str | None) -> Scopes:
     if not found.plain and not found.resources:
         raise InvalidScopeError("Say which scopes are asked for.")
     return found
+
+
+def with_one_name(url: str) -> str:
+    """Return a URL with the one name that this machine has here, where it is one of this machine."""
+    return url.replace("http://localhost:", "http://127.0.0.1:", 1)
 
 
 def refresh_until(granted: Grant, now: int) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from joserfc.jwk import KeySet, RSAKey
 
-from fhir_server.auth.records import Records
+from fhir_server.store.records import Records
 
 ALGORITHM = "RS256"
 """The one that SMART wants of every server (SMART App Launch 2.2, Scopes: fhirUser)."""

@@ -1,78 +1,36 @@
-"""The door of what authentication remembers: people, clients, tokens, keys, as small records of several kinds."""
+"""What authentication remembers: the kinds of its records, and where they are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from pathlib import Path
 
-Kind = Literal[
-    "attempts",  # failures to say who one is, by whom and from where
-    "client",  # programs, by client id
-    "code",  # authorization codes, by digest
-    "grant",  # what a person allowed a program, by a random id
-    "jti",  # assertions that were used, by client and digest
-    "key",  # keys that we sign with, by key id
-    "launch",  # contexts that programs are launched with, by digest
-    "person",  # people, by login
-    "refresh",  # refresh tokens, by digest
-    "session",  # who is logged in at our pages, by digest
-    "token",  # access tokens, by digest
-]
+from fhir_server.store.mongodb.records import MongoRecords
+from fhir_server.store.opening import MongoDatabase, Place
+from fhir_server.store.records import Records
+from fhir_server.store.sqlite.records import SqliteRecords
 
-LIVE: frozenset[Kind] = frozenset({"client", "grant", "person", "token"})
+FILE = "auth.sqlite"
+
+KINDS = {
+    "attempts": "failures to say who one is, by whom and from where",
+    "client": "programs, by client id",
+    "code": "authorization codes, by digest",
+    "grant": "what a person allowed a program, by a random id",
+    "jti": "assertions that were used, by client and digest",
+    "key": "keys that we sign with, by key id",
+    "launch": "contexts that programs are launched with, by digest",
+    "person": "people, by login",
+    "refresh": "refresh tokens, by digest",
+    "session": "who is logged in at our pages, by digest",
+    "token": "access tokens, by digest",
+}
+
+LIVE = frozenset({"client", "grant", "person", "token"})
 """The kinds that decide whether a token is good: when one of these changes, what was read before may be false."""
 
 
-class Record(NamedTuple):
-    """A JSON object, the number of its change (from 1), and when it may be forgotten (seconds since 1970; 0: never)."""
-
-    body: dict[str, Any]
-    revision: int
-    expires: int
-
-
-class Records(Protocol):
-    """Remembers records for all processes of a node; blocks, so that threads call it.
-
-    Every implementation passes tests/contracts/test_records.py, which holds it to these promises: what `add`, `change`
-    and `sweep` did is durable when they return, and every later `read` of any process sees it. Of many who add the same
-    record at once, one succeeds; of many who change the same revision, one. `stamp` is equal only while no record of a
-    kind in LIVE was changed or removed, in any process; it may lag behind other processes by `LAG` seconds, never
-    behind its own, and costs next to nothing.
-    """
-
-    LAG: float
-
-    def read(self, kind: Kind, name: str) -> Record | None:
-        """A record; None when there is none. One that expired may still be there."""
-        ...
-
-    def add(self, kind: Kind, name: str, body: dict[str, Any], expires: int = 0) -> bool:
-        """Remember a record that is not there yet; False when it is."""
-        ...
-
-    def change(
-        self, kind: Kind, name: str, body: dict[str, Any] | None, revision: int, expires: int | None = None
-    ) -> bool:
-        """Put another body (None: nothing) in the place of a revision; False when it is not the current one."""
-        ...
-
-    def listed(self, kind: Kind) -> Sequence[tuple[str, Record]]:
-        """All records of a kind, by name."""
-        ...
-
-    def sweep(self, now: int) -> int:
-        """Forget what expired before a moment; return how many records that were."""
-        ...
-
-    def stamp(self) -> int:
-        """A number that changes when a record of a kind in LIVE was changed or removed."""
-        ...
-
-    def copy(self, target: str) -> None:
-        """Copy everything into a new file while it is used, where that is this program's business."""
-        ...
-
-    def close(self) -> None:
-        """Let go of every file and connection."""
-        ...
+def records_at(data: Path, place: Place | None) -> Records:
+    """Return the records of a node: in the database of its resources, or in a file of the data folder."""
+    if isinstance(place, MongoDatabase):
+        return MongoRecords(place.url, LIVE, is_single=place.is_single)
+    return SqliteRecords(data / FILE, LIVE)

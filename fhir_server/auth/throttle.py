@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
-from fhir_server.auth.records import Records
 from fhir_server.errors import Throttled
+from fhir_server.store.records import Records
 
 Counted = Literal["address", "client", "login", "code"]
 Subject = tuple[Counted, str]

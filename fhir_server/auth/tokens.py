@@ -11,7 +11,7 @@ from fhir_server.access.caller import PASSWORD, SECOND_FACTOR, Caller
 from fhir_server.access.scope import parse_scopes
 from fhir_server.auth.client import Client, client_of, digest
 from fhir_server.auth.person import Person, person_of
-from fhir_server.auth.records import Record, Records
+from fhir_server.store.records import Record, Records
 
 TokenKind = Literal["token", "refresh"]
 Why = Literal["unknown", "expired", "revoked"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -35,6 +36,6 @@ async def load_story(node: Node) -> Story:
     return PARTS
 
 
-def demo_facts(base: str, story: Story) -> dict[str, Any]:
+def demo_facts(base: str, story: Story, users: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what a program that tries the demo needs to know."""
-    return {"baseUrl": f"{base}/fhir", "users": [], "story": story}
+    return {"baseUrl": f"{base}/fhir", "users": list(users), "story": story}

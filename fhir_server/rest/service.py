@@ -149,6 +149,9 @@ class FhirService:
         return Reply(500, orjson.dumps(outcome))
 
     async def _authenticate(self, route: Route, exchange: Exchange) -> None:
+        if "access_token=" in exchange.query:
+            # A URL stands in logs and histories (RFC 6750, 5.3).
+            raise Invalid("A token in the URL is not taken: send it in the header Authorization.")
         header = exchange.headers.get(b"authorization")
         caller = await self.authenticator.authenticate(None if header is None else header.decode("latin-1"))
         exchange.caller = caller

@@ -96,15 +96,11 @@ class Node:
         entrance = served.service.entrance
         assert isinstance(entrance, OwnEntrance)
         self.authority: Authority = entrance.authority
-        self.cookies: dict[str, str] = {}
+        self.cookies = served.cookies
 
     def send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         url = path if "://" in path else f"{ROOT}{path}"
-        headers = {**arguments.pop("headers", {})}
-        if self.cookies:
-            headers["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        answer: httpx.Response = self.served.send(method, url, headers=headers, **arguments)
-        self.cookies.update(answer.cookies)
+        answer: httpx.Response = self.served.send(method, url, **arguments)
         return answer
 
     def get(self, path: str, token: str | None = None, **headers: str) -> httpx.Response:

@@ -1,24 +1,32 @@
 """What every store of authentication's records promises."""
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from fhir_server.auth.records import LIVE, Records
-from fhir_server.auth.sqlite_records import SqliteRecords
+from fhir_server.auth.records import LIVE, records_at
+from fhir_server.store.mongodb import records as mongodb_records
+from fhir_server.store.opening import MongoDatabase, Place
+from fhir_server.store.records import Records
+from fhir_server.store.sqlite.records import SqliteRecords
+from tests.mongodb import database_of
 
 Open = Callable[[], Records]
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "mongodb"])
 def opened(request, tmp_path: Path) -> Iterator[Open]:
     """Opens the same records again and again, as several processes do."""
     found: list[Records] = []
+    place: Place | None = None
+    if request.param == "mongodb":
+        place = MongoDatabase(database_of(tmp_path, request.getfixturevalue("mongodb")), is_single=True)
 
     def another() -> Records:
-        found.append(SqliteRecords(tmp_path / "auth.sqlite"))
+        found.append(records_at(tmp_path, place))
         return found[-1]
 
     yield another
@@ -62,17 +70,17 @@ def test_a_change_is_of_the_revision_that_was_read(opened: Open):
 def test_of_many_who_want_the_same_one_succeeds(opened: Open):
     many = [opened() for _ in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(lambda records: records.add("code", "c", {}), many)) == 1
-        assert sum(pool.map(lambda records: records.change("code", "c", {"used": True}, 1), many)) == 1
-        assert sum(pool.map(lambda records: records.change("code", "c", None, 2), many)) == 1
+        assert sum(pool.map(lambda each: each.add("code", "c", {}), many)) == 1
+        assert sum(pool.map(lambda each: each.change("code", "c", {"used": True}, 1), many)) == 1
+        assert sum(pool.map(lambda each: each.change("code", "c", None, 2), many)) == 1
 
 
 def test_the_records_of_a_kind_are_listed_by_name(opened: Open):
-    records = opened()
+    found = opened()
     for name in ("b", "c", "a"):
-        records.add("client", name, {"of": name})
-    records.add("person", "a", {})
-    assert [(name, found.body) for name, found in records.listed("client")] == [
+        found.add("client", name, {"of": name})
+    found.add("person", "a", {})
+    assert [(name, record.body) for name, record in found.listed("client")] == [
         ("a", {"of": "a"}),
         ("b", {"of": "b"}),
         ("c", {"of": "c"}),
@@ -80,11 +88,11 @@ def test_the_records_of_a_kind_are_listed_by_name(opened: Open):
 
 
 def test_what_expired_is_swept(opened: Open):
-    records = opened()
+    found = opened()
     for name, expires in (("for-ever", 0), ("past", 10), ("future", 30)):
-        records.add("jti", name, {}, expires)
-    assert records.sweep(20) == 1
-    assert [name for name, _ in records.listed("jti")] == ["for-ever", "future"]
+        found.add("jti", name, {}, expires)
+    assert found.sweep(20) == 1
+    assert [name for name, _ in found.listed("jti")] == ["for-ever", "future"]
 
 
 @pytest.mark.parametrize("kind", sorted(LIVE))
@@ -93,6 +101,7 @@ def test_the_stamp_changes_with_what_decides_about_tokens(opened: Open, kind):
     one.add(kind, "a", {})
     before = one.stamp(), other.stamp()
     assert other.change(kind, "a", {"disabled": True}, 1)
+    time.sleep(one.LAG)
     after = one.stamp(), other.stamp()
     assert after[0] != before[0]
     assert after[1] != before[1]
@@ -100,7 +109,8 @@ def test_the_stamp_changes_with_what_decides_about_tokens(opened: Open, kind):
     assert one.stamp() != after[0]
 
 
-def test_the_stamp_stays_for_what_takes_nothing_away(opened: Open):
+def test_the_stamp_stays_for_what_takes_nothing_away(opened: Open, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(mongodb_records, "SECONDS_OF_TRUST", 10**9)
     one, other = opened(), opened()
     before = one.stamp()
     other.add("token", "a", {})
@@ -109,15 +119,16 @@ def test_the_stamp_stays_for_what_takes_nothing_away(opened: Open):
     assert one.stamp() == before
 
 
-def test_a_copy_holds_what_was_there(opened: Open, tmp_path: Path):
-    records = opened()
-    records.add("person", "lan", {"n": 1})
-    records.copy(str(tmp_path / "copy.sqlite"))
-    copied = SqliteRecords(tmp_path / "copy.sqlite")
+def test_a_copy_holds_what_was_there(tmp_path: Path):
+    original = SqliteRecords(tmp_path / "auth.sqlite", LIVE)
+    original.add("person", "lan", {"n": 1})
+    original.copy(str(tmp_path / "copy.sqlite"))
+    copied = SqliteRecords(tmp_path / "copy.sqlite", LIVE)
     assert copied.read("person", "lan") == ({"n": 1}, 1, 0)
     copied.close()
+    original.close()
 
 
-def test_nobody_else_reads_the_file(opened: Open, tmp_path: Path):
-    opened()
+def test_nobody_else_reads_the_file(tmp_path: Path):
+    SqliteRecords(tmp_path / "auth.sqlite", LIVE).close()
     assert (tmp_path / "auth.sqlite").stat().st_mode & 0o077 == 0

@@ -1,4 +1,4 @@
-"""The records of authentication in an SQLite file of their own, shared by all processes of one machine."""
+"""Small records in an SQLite file of their own, shared by all processes of one machine."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 
 import orjson
 
-from fhir_server.auth.records import LIVE, Kind, Record
+from fhir_server.store.records import Record
 from fhir_server.store.sqlite.connection import Connection, connect, copy, row, rows, script, transaction, value
 
-FILE = "auth.sqlite"
 SCHEMA = 1
 TABLES = f"""
 CREATE TABLE record(
@@ -40,8 +39,9 @@ class SqliteRecords:
 
     LAG = 0.0
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, live: frozenset[str]) -> None:
         self._path = path
+        self._live = live
         self._local = threading.local()
         self._opened: list[Connection] = []
         self._stamped: tuple[int, int] | None = None
@@ -53,14 +53,14 @@ class SqliteRecords:
             if found == 0:
                 script(connection, TABLES)
 
-    def read(self, kind: Kind, name: str) -> Record | None:
+    def read(self, kind: str, name: str) -> Record | None:
         """A record; None when there is none."""
         found = row(
             self._connection(), "SELECT body, revision, expires FROM record WHERE kind = ? AND name = ?", (kind, name)
         )
         return None if found is None else Record(orjson.loads(found[0]), found[1], found[2])
 
-    def add(self, kind: Kind, name: str, body: dict[str, Any], expires: int = 0) -> bool:
+    def add(self, kind: str, name: str, body: dict[str, Any], expires: int = 0) -> bool:
         """Remember a record that is not there yet; False when it is."""
         connection = self._connection()
         with transaction(connection):
@@ -70,7 +70,7 @@ class SqliteRecords:
             return bool(connection.changes())
 
     def change(
-        self, kind: Kind, name: str, body: dict[str, Any] | None, revision: int, expires: int | None = None
+        self, kind: str, name: str, body: dict[str, Any] | None, revision: int, expires: int | None = None
     ) -> bool:
         """Put another body (None: nothing) in the place of a revision; False when it is not the current one."""
         connection = self._connection()
@@ -80,13 +80,13 @@ class SqliteRecords:
             else:
                 connection.execute(UPDATE, (orjson.dumps(body), expires, kind, name, revision))
             changed = bool(connection.changes())
-            if changed and kind in LIVE:
+            if changed and kind in self._live:
                 connection.execute("UPDATE epoch SET number = number + 1")
-        if kind in LIVE:
+        if kind in self._live:
             self._stamped = None
         return changed
 
-    def listed(self, kind: Kind) -> Sequence[tuple[str, Record]]:
+    def listed(self, kind: str) -> Sequence[tuple[str, Record]]:
         """All records of a kind, by name."""
         found = rows(
             self._connection(), "SELECT name, body, revision, expires FROM record WHERE kind = ? ORDER BY name", (kind,)
@@ -101,7 +101,7 @@ class SqliteRecords:
             return connection.changes()
 
     def stamp(self) -> int:
-        """A number that changes when a record of a kind in LIVE was changed or removed; call it in one thread only."""
+        """A number that changes when a record of a live kind was changed or removed; call it in one thread only."""
         connection = self._connection()
         # Another connection's commit changes what SQLite answers here; one of this thread's takes the stamp away.
         seen = value(connection, "PRAGMA data_version")
