@@ -156,7 +156,7 @@ class Loading:
     async def _carry(self, item: Item) -> None:
         """Store what a Bundle carries; one that is rejected does not keep the others away."""
         body, exact = read_bundle(item.text, self._node.definitions, self._node.bundle_limits)
-        for _, sent in entries_of(body, exact):
+        for _, sent in entries_of(body, exact, item.text):
             if sent is not None:
                 try:
                     await self._store(item, sent)

@@ -326,7 +326,7 @@ class Attempt:
                 add_link(links, step.write.full_url, "/".join(key))
         for step in ordered:
             sent = step.sent
-            if sent is None or step.key is None:
+            if sent is None or step.key is None or sent.has_no_condition:
                 continue
             with placed(step.write.place):
                 for text in conditions_in(sent.references()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -20,6 +21,7 @@ from fhir_server.store.protocol import Content
 from fhir_server.xml_format import read_xml
 
 _BLANKS = b" \t\r\n"
+_PERHAPS_CONDITION = re.compile(rb'\?[^"\s]*=').search
 
 
 @dataclass(slots=True)
@@ -27,13 +29,15 @@ class Sent:
     """A resource: `body` is read by everything; `raw` is its JSON as it came.
 
     Where `raw` is None it is written from `exact`, which has the same members as `body` as they were spelled, and is
-    mostly the same object. `members_counted` says that no member is known to be repeated.
+    mostly the same object. `members_counted` says that no member is known to be repeated, `has_no_condition` that no
+    reference is a search.
     """
 
     body: dict[str, Any]
     raw: bytes | None = None
     exact: dict[str, Any] | None = None
     members_counted: bool = False
+    has_no_condition: bool = False
     _spots: Sequence[Spot] | None = None
     _twins: Sequence[Spot] | None = None
     _texts: list[str] | None = None
@@ -120,14 +124,22 @@ def read_bundle(
     return body, parse_exact(raw, limits) if may_lose(raw) else body
 
 
-def entries_of(body: dict[str, Any], exact: dict[str, Any]) -> Sequence[tuple[dict[str, Any], Sent | None]]:
-    """Return the entries of a Bundle, each with its resource; raise Invalid for what is no list of objects."""
+def entries_of(body: dict[str, Any], exact: dict[str, Any], raw: bytes) -> Sequence[tuple[dict[str, Any], Sent | None]]:
+    """Return the entries of a Bundle, each with its resource; raise Invalid for what is no list of objects.
+
+    `raw` is what the Bundle was read from.
+    """
     listed = body.get("entry", [])
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
         raise Invalid("Bundle.entry must be a list of objects.", expression=("Bundle.entry",))
     spelled = exact["entry"] if listed else []
     pairs = zip(listed, spelled, strict=True)
-    return [(entry, _resource_of(entry, twin, place)) for place, (entry, twin) in enumerate(pairs)]
+    found = [(entry, _resource_of(entry, twin, place)) for place, (entry, twin) in enumerate(pairs)]
+    if b"\\u" not in raw and _PERHAPS_CONDITION(raw) is None:
+        for _, sent in found:
+            if sent is not None:
+                sent.has_no_condition = True
+    return found
 
 
 def _resource_of(entry: dict[str, Any], twin: dict[str, Any], place: int) -> Sent | None:

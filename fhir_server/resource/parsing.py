@@ -37,6 +37,9 @@ _REPEATED_AT_MOST = 20
 
 # FHIR R4, 2.24.0.1 string: no character below U+0020 other than tab, line feed and carriage return.
 _PERHAPS_CONTROL = re.compile(rb"\\(?:[bf]|u00[01])").search
+_ESCAPED = re.compile(rb"\\[\\\"]")
+_BARE_QUOTE = re.compile(rb'(?<!\\)"').search
+_BYTES_PER_RARE_ESCAPE = 100
 _ESCAPE = re.compile(rb"\\(?:u....|.)")
 _ALLOWED_CONTROL = frozenset({b"\\u0009", b"\\u000a", b"\\u000A", b"\\u000d", b"\\u000D"})
 
@@ -120,9 +123,8 @@ def _place(raw: bytes, at: int) -> str:
 def _refuse_excess(raw: bytes, body: Any, limits: Limits) -> None:
     # Most bodies are too small to pass any limit, which their length and number of opening brackets show at once.
     may_have_keys = len(raw) > limits.keys * _SHORTEST_MEMBER and raw.count(b":") > limits.keys
-    if not may_have_keys and len(raw) <= limits.string and _openings(raw) <= limits.depth:
-        return
-    if _is_within(raw, limits):
+    is_short = len(raw) <= limits.string
+    if not may_have_keys and ((is_short and _openings(raw) <= limits.depth) or _is_within(raw, limits)):
         return
     keys = 0
     for depth, containers in enumerate(_levels(body), 1):
@@ -140,22 +142,23 @@ def _openings(raw: bytes) -> int:
 
 
 def _is_within(raw: bytes, limits: Limits) -> bool:
-    """Whether JSON surely passes no limit, told from its text, which is much quicker than a walk over its objects."""
-    if raw.count(b":") > limits.keys:
+    """Whether JSON surely has no string too long and is not too deep, told from its text, without a walk over it."""
+    if len(raw) > limits.string and not _has_quotes_everywhere(raw, limits.string // 2 or 1):
         return False
-    text = raw.replace(b"\\\\", b"..").replace(b'\\"', b"..") if b"\\" in raw else raw
-    return not _may_have_long_string(text, limits.string) and _is_shallow(text, limits.depth)
+    return _is_shallow(_without_escapes(raw), limits.depth)
 
 
-def _may_have_long_string(text: bytes, limit: int) -> bool:
-    """Whether there are more bytes than that between two quotes, or before or behind all of them."""
-    start = 0
-    while len(text) - start > limit:
-        last = text.rfind(b'"', start, start + limit + 1)
-        if last < 0:
-            return True
-        start = last + 1
-    return False
+def _has_quotes_everywhere(raw: bytes, length: int) -> bool:
+    """Whether a string starts or ends in each stretch of that length, as a quote behind no backslash surely does."""
+    return all(_BARE_QUOTE(raw, start, start + length) for start in range(0, len(raw) - length, length))
+
+
+def _without_escapes(raw: bytes) -> bytes:
+    """JSON with other characters for its escapes: what quotes are left start or end a string."""
+    escapes = raw.count(b"\\")
+    if escapes * _BYTES_PER_RARE_ESCAPE < len(raw):
+        return _ESCAPED.sub(b"..", raw) if escapes else raw
+    return raw.replace(b"\\\\", b"..").replace(b'\\"', b"..")
 
 
 def _is_shallow(text: bytes, depth: int) -> bool:

@@ -54,7 +54,7 @@ def bundle_in(node: Node, exchange: Exchange) -> Bundle:
     refuse = partial(refuse_excess, node.settings)
     body, exact = read_bundle(exchange.body, node.definitions, node.bundle_limits, refuse)
     refuse_unfit(body)
-    listed = entries_of(body, exact)
+    listed = entries_of(body, exact, exchange.body)
     return Bundle(str(body.get("type")), tuple(_entry(exchange, *each, place) for place, each in enumerate(listed)))
 
 

@@ -105,6 +105,33 @@ def test_no_string_hides_depth(text):
         parse(raw, Limits(depth=6, string=399, keys=20))
 
 
+def deepest(value):
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(deepest, inner), default=0)
+
+
+def longest(value):
+    if isinstance(value, str):
+        return len(value)
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return max(map(longest, inner), default=0)
+
+
+TEXTS = st.text(st.sampled_from('"\\\\[{}]:,x'), max_size=9)
+TREES = st.recursive(TEXTS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab"), inner))
+
+
+@given(TREES, st.integers(1, 6), st.integers(1, 9))
+def test_limits_are_kept_whatever_strings_hold(tree, depth, string):
+    body = {"resourceType": "A", "c": tree}
+    raw = json.dumps(body).encode()
+    if deepest(body) <= depth and longest(body) <= string:
+        parse(raw, Limits(depth=depth, string=string))
+    else:
+        with pytest.raises(TooLarge):
+            parse(raw, Limits(depth=depth, string=string))
+
+
 def test_the_number_of_members_is_limited_exactly():
     body = {"resourceType": "A", "b": [{"c": 1, "d": {"e": 1}}] * 10}
     raw = json.dumps(body, separators=(",", ":")).encode()
