@@ -22,6 +22,7 @@ from fhir_server.search.plan import (
     Ids,
     Include,
     Not,
+    Or,
     Plan,
     Referrer,
     Row,
@@ -391,6 +392,17 @@ def test_words_are_found_in_narrative_and_content(store, run, expression, expect
     assert run(store.count(Plan({"Patient": Text("narrative", "dang")}))) == 0
     assert run(store.count(Plan({"Patient": Not(Text("narrative", "beo"))}))) == 2
     assert run(store.count(Plan({"Patient": Text("narrative", "beo")}), t=1)) == 2
+
+
+def test_words_are_found_in_the_type_that_is_searched(store, run):
+    for kind in ("Patient", "Observation"):
+        told = Content(b'{"meta":{', b'},"text":{"div":"<div>same words</div>"}}')
+        run(put(store, Change("PUT", kind, kind.lower(), told, ((NAME if kind == "Patient" else CODE, "x", ""),))))
+    text = Text("narrative", "words")
+    assert run(all_keys(store, Plan({"Patient": text}))) == [("Patient", "patient")]
+    assert run(store.count(Plan({"Observation": text}))) == 1
+    both = Plan({"Patient": text, "Observation": Or((text, Row(CODE)))})
+    assert sorted(run(all_keys(store, both))) == [("Observation", "observation"), ("Patient", "patient")]
 
 
 def test_versions_can_be_given_other_rows_later(store, run):

@@ -9,6 +9,7 @@ from fhir_server.errors import TooCostly
 from fhir_server.search.plan import And, Chain, Ids, Not, Or, Predicate, Referrer, Text
 from fhir_server.store.sqlite.condition import Conditions, Side
 from fhir_server.store.sqlite.connection import Connection, Value, many, script, value
+from fhir_server.store.sqlite.naming import ABSENT
 from fhir_server.store.sqlite.prose import match_expression
 
 TABLES = 24
@@ -67,17 +68,17 @@ class Joins:
                 case Chain():
                     picks[kind, part] = self._chain(search, part)
                 case Text():
-                    picks[kind, part] = self._text(part)
+                    picks[kind, part] = self._text(kind, part)
                 case Referrer():
                     picks[kind, part] = (self._referrer(search, kind, part),)
 
-    def _text(self, text: Text) -> tuple[str, str]:
-        """A table of the resources that have ever had the words, and one of the versions that have them."""
+    def _text(self, kind: int, text: Text) -> tuple[str, str]:
+        """A table of the resources of a type that have ever had the words, and one of the versions that have them."""
         resources, versions = self._table(), self._table()
         found = "SELECT rowid FROM prose WHERE prose MATCH ?"
         self._connection.execute(f"INSERT INTO {versions} {found}", (match_expression(text),))
-        of_versions = f"SELECT rid FROM {versions} CROSS JOIN version WHERE vid=k"
-        self._connection.execute(f"INSERT OR IGNORE INTO {resources} {of_versions}")
+        of_versions = f"SELECT rid FROM {versions} CROSS JOIN version WHERE vid=k AND ? IN (type, {ABSENT})"
+        self._connection.execute(f"INSERT OR IGNORE INTO {resources} {of_versions}", (kind,))
         return resources, versions
 
     def _table(self) -> str:
