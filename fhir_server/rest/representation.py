@@ -85,9 +85,11 @@ def with_parameters(form: Representation, pairs: Sequence[tuple[str, str]]) -> R
         kind, native = FORMATS[asked], False
     summary = values.get("_summary", "false")
     if summary not in SUMMARIES:
-        raise Invalid(Issue("error", "value", f"_summary is true, text, data, count or false, not {summary[:80]!r}."))
+        text = f"_summary is true, text, data, count or false, not {summary[:80]!r}."
+        raise Invalid(Issue("error", "value", text, ("http._summary",)))
     if elements and summary not in ("false", "count"):
-        raise Invalid("_summary and _elements exclude each other: ask for one of them.")
+        text = "_summary and _elements exclude each other: ask for one of them."
+        raise Invalid(Issue("error", "invalid", text, ("http._summary", "http._elements")))
     return Representation(kind, values.get("_pretty") == "true", summary, elements, native)
 
 

@@ -11,6 +11,7 @@ from fhir_server.search.escape import split, unescaped
 from fhir_server.search.key import Chained, Key, Own, Reverse, depth
 from fhir_server.search.leaf import Context
 from fhir_server.search.limits import Limits
+from fhir_server.search.lineage import MOST_LEVELS, WAYS, named, parent_of
 from fhir_server.search.parameters import Parameter, Parameters
 from fhir_server.search.plan import (
     EVERYTHING,
@@ -159,8 +160,26 @@ class Planner:
             return self.composite(parameter, key, values)
         if parameter.type in RANGED and self.reach(parameter).single:
             self.single.add(parameter.number)
+        if parameter.type == "reference" and key.modifier in WAYS and self.reads_references(parameter):
+            return self.lineal(parameter, key.modifier, values)
         form, only = self.form(parameter, key.modifier)
         return self.answered(parameter, form, values, only)
+
+    def reads_references(self, parameter: Parameter) -> bool:
+        """Whether a parameter refers to resources by where they are."""
+        kinds = self.reach(parameter).kinds
+        return kinds is None or "Reference" in kinds
+
+    def lineal(self, parameter: Parameter, modifier: str, values: Sequence[str]) -> Predicate:
+        """What `:below` and `:above` ask of references."""
+        parents = {kind: parent for kind in parameter.target if (parent := parent_of(self.parameters, kind))}
+        try:
+            ids = named(values, parents, self.context.bases)
+        except Unreadable as error:
+            raise InvalidValue(f"It cannot be searched for: {error}.") from None
+        self.join(len(ids) * (MOST_LEVELS + 1))
+        find = WAYS[modifier]
+        return any_of(tuple(find(parameter.number, kind, parents[kind].number, named_) for kind, named_ in ids.items()))
 
     def values(self, text: str) -> list[str]:
         """The values with commas between them, empty ones left out."""

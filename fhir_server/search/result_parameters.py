@@ -9,7 +9,7 @@ from typing import Literal, cast, get_args
 from fhir_server.errors import Invalid, InvalidValue, TooCostly
 from fhir_server.search.parameters import Parameter
 from fhir_server.search.plan import Include, Sort
-from fhir_server.search.planner import Planner
+from fhir_server.search.planner import OFFERED, Planner
 from fhir_server.search.row import Quantity, Range, Reference, String, Token, Uri
 from fhir_server.search.suggestion import hint
 
@@ -44,7 +44,7 @@ class Results:
 def one_of(value: str, known: Sequence[str]) -> str:
     """The value, if it is one of those known."""
     if value not in known:
-        raise InvalidValue(f"{value[:100]!r} is none of {', '.join(known)}.{hint(value, known)}")
+        raise InvalidValue(f"{value[:100]!r} is not one of {', '.join(known)}.{hint(value, known)}")
     return value
 
 
@@ -125,6 +125,8 @@ def sort_key(results: Results, key: str) -> Sort:
         return Sort("id", descending=descending)
     if code == "_lastUpdated":
         return Sort("updated", descending=descending)
+    if code in OFFERED:
+        raise Invalid(f"{code} has no order to sort by.")
     if not code or ":" in code or "." in code:
         raise Invalid(f"{key[:100]!r} is no key to sort by: write a search parameter, with - before it to descend.")
     planner = results.planner

@@ -17,6 +17,7 @@ CODED = ("CodeableConcept", "Coding", "code")
 AS_SENT = ("Identifier", "ContactPoint", "boolean", "id", "uri")
 WITHOUT_CASE = ("string", "markdown")
 OF_BOOLEANS = frozenset({"http://terminology.hl7.org/CodeSystem/special-values", "http://hl7.org/fhir/special-values"})
+ONLY_BOOLEAN = frozenset({"boolean"})
 PHONE = re.compile(r"[\s().\-/\d+*#]+")
 PHONE_PUNCTUATION = re.compile(r"[\s().\-/]+")
 
@@ -51,6 +52,8 @@ def coded(text: str, question: Question) -> Rows:
     system, code = parts(text)
     if system and not code:
         return (Row(Token.SYSTEM, (Test("v", "=", system),)),)
+    if question.kinds == ONLY_BOOLEAN and code not in ("true", "false"):
+        raise Unreadable("it is either true or false")
     if system in OF_BOOLEANS and question.kinds is not None and "boolean" in question.kinds:
         system = None
     qualifier = () if system is None else (Test("x", "=", system),)
@@ -82,6 +85,8 @@ def displayed(text: str, question: Question) -> Rows:
 
 def of_type(text: str, question: Question) -> Rows:
     """An identifier by the system and code of its type and by its value."""
+    if not question.reads("Identifier"):
+        raise Unreadable("only identifiers are of a type")
     found = [unescaped(part) for part in split(text, "|")]
     if len(found) != 3 or not found[1] or not found[2]:
         raise Unreadable("write system|code|value: the type of the identifier, then the identifier itself")
