@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
 
 from fhir_server.errors import Issue, operation_outcome
 from fhir_server.resource.query_string import Pairs, pairs_in
-from fhir_server.rest.bundle import bundle, link, match_entry, outcome_entry
+from fhir_server.rest.bundle import bundle, found_entries, link, match_entry, outcome_entry
 from fhir_server.rest.cursor import PARAMETER as CURSOR
 from fhir_server.rest.exchange import Exchange, Reply
 from fhir_server.rest.failure import UnknownMediaType
@@ -17,7 +17,7 @@ from fhir_server.rest.node import Node
 from fhir_server.rest.representation import accepted, media_type_of, with_parameters
 from fhir_server.rest.subset import part
 from fhir_server.search.query import Query
-from fhir_server.store.protocol import Page
+from fhir_server.store.protocol import Page, Version
 
 FORM = "application/x-www-form-urlencoded"
 OF_THE_ANSWER = frozenset({"_format", "_pretty"})
@@ -55,16 +55,16 @@ async def searched(node: Node, exchange: Exchange, pairs: Pairs) -> Reply:
     path = "/".join(step for step in exchange.path if step != "_search")
     applied = [pair for pair in query.applied if pair[0] != CURSOR]
     applied += [pair for pair in pairs if pair[0] in OF_THE_ANSWER]
-    links = [("self", link(exchange.base, path, applied))]
+    about = link("", path, applied)
+    links = [("self", exchange.base + about)]
     if query.summary == "count" or query.count == 0:
         counted = await node.repository.count(query.plan)
         return Reply(200, bundle("searchset", told(node, query), links=links, total=counted))
-    about = link("", path, applied)
     cursor = None if query.cursor is None else node.cursors.read(query.cursor, about)
     page = await node.repository.page(query.plan, query.count or node.settings.page_entries, cursor)
     if page.following is not None:
         signed = node.cursors.sign(page.following, about)
-        links.append(("next", link(exchange.base, path, [*applied, (CURSOR, signed)])))
+        links.append(("next", f"{exchange.base}{about}{'&' if applied else '?'}{CURSOR}={signed}"))
     total = await total_of(node, query, page, cursor)
     return Reply(200, bundle("searchset", entries(node, exchange, query, page), links=links, total=total))
 
@@ -80,20 +80,21 @@ async def total_of(node: Node, query: Query, page: Page, cursor: str | None) -> 
 
 def entries(node: Node, exchange: Exchange, query: Query, page: Page) -> Iterator[bytes]:
     """Yield the matches, what is included with them, and what the client should know of the search."""
-    form, base = exchange.representation, exchange.base
+    form, base, most = exchange.representation, exchange.base, node.settings.included_entries
 
     def body_of(body: bytes) -> bytes:
         return part(body, form, node.definitions) if form.is_part else body
 
-    for version in page.matches:
-        if query.alone is None:
-            yield match_entry(base, version, body_of(version.body or b""), "match")
-            continue
-        for fragment, body in node.repository.alone(version, query.alone):
-            yield match_entry(base, version, body_of(body), "match", fragment)
-    most = node.settings.included_entries
-    for version in page.included[:most]:
-        yield match_entry(base, version, body_of(version.body or b""), "include")
+    def whole(versions: Sequence[Version]) -> Iterable[Version]:
+        return (v._replace(body=body_of(v.body or b"")) for v in versions) if form.is_part else versions
+
+    if query.alone is None:
+        yield from found_entries(base, whole(page.matches), b"match")
+    else:
+        for version in page.matches:
+            for fragment, body in node.repository.alone(version, query.alone):
+                yield match_entry(base, version, body_of(body), "match", fragment)
+    yield from found_entries(base, whole(page.included[:most]), b"include")
     if len(page.included) > most:
         text = f"More than {most:,} resources would be included; the others are left out. Ask for a smaller page."
         yield outcome_entry([Issue("warning", "too-costly", text)])

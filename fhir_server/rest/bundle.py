@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -38,6 +38,14 @@ def match_entry(base: str, version: Version, body: bytes, mode: str, fragment: s
     """Return the entry of a resource that a search found or included; `fragment` names one that it contains."""
     url = f"{base}/{version.type}/{version.id}{fragment}".encode()
     return b'{"fullUrl":"%b","resource":%b,"search":{"mode":"%b"}}' % (url, body, mode.encode())
+
+
+def found_entries(base: str, versions: Iterable[Version], mode: bytes) -> Iterator[bytes]:
+    """Yield the entries of resources that a search found or included."""
+    start = base.encode()
+    for version in versions:
+        path = f"{version.type}/{version.id}".encode()
+        yield b'{"fullUrl":"%b/%b","resource":%b,"search":{"mode":"%b"}}' % (start, path, version.body or b"", mode)
 
 
 def outcome_entry(issues: Iterable[Issue]) -> bytes:

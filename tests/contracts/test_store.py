@@ -47,7 +47,7 @@ from fhir_server.store.protocol import (
     Store,
     VersionUnmet,
 )
-from fhir_server.store.sqlite import search, source
+from fhir_server.store.sqlite import join, search, source
 from fhir_server.store.sqlite.store import SqliteStore
 from tests.contracts.model import Key, Model, is_in_order
 from tests.contracts.resources import (
@@ -420,6 +420,32 @@ def test_versions_can_be_given_other_rows_later(store, run):
     assert run(store.history(Scope(), 100))[-1].t == 8
 
 
+@pytest.mark.parametrize("most", [join.MOST_PICKED, 1])
+def test_joins_follow_every_change_of_what_they_depend_on(store, run, monkeypatch, most):
+    """Whether the outcome of a join is kept, or each resource is looked at."""
+    monkeypatch.setattr(join, "MOST_PICKED", most)
+    monkeypatch.setattr(search, "FEW_ENOUGH_TO_SORT", most)
+    chain = Plan({"Observation": Chain(SUBJECT, (("Patient", matching(NAME, v="an")),))})
+    referred = Plan({"Patient": Referrer(SUBJECT, "Observation", matching(CODE, v="x"))})
+
+    def found() -> tuple[list[str], list[str]]:
+        return [key[1] for key in run(all_keys(store, chain))], [key[1] for key in run(all_keys(store, referred))]
+
+    patients = [change("Patient", i, (NAME, "an" if i in "ab" else "binh", "")) for i in IDS]
+    run(put(store, *patients, *(change("Observation", f"o{i}", (SUBJECT, i, "Patient")) for i in IDS)))
+    assert found() == (["oa", "ob"], [])
+    run(put(store, change("Observation", "oc", (SUBJECT, "c", "Patient"), (CODE, "x", ""))))
+    run(put(store, change("Observation", "od", (SUBJECT, "b", "Patient"), (CODE, "x", ""))))
+    assert tuple(map(sorted, found())) == (["oa", "ob", "od"], ["b", "c"])
+    then = run(store.snapshot()).t
+    run(put(store, deletion("Patient", "b")))
+    assert tuple(map(sorted, found())) == (["oa"], ["c"])
+    assert run(store.index([Indexed("Patient", "a", 1, ()), Indexed("Patient", "c", 1, ((NAME, "an", ""),))])) == 2
+    assert run(store.index([Indexed("Observation", "oc", 2, ((SUBJECT, "c", "Patient"),))])) == 1
+    assert found() == (["oc"], [])
+    assert run(store.count(Plan({"Patient": Ids(("b",))}), then)) == 1
+
+
 def test_a_note_is_changed_by_who_saw_it_last(opened, run):
     first, second = opened(), opened()
     assert run(first.note("lease")) is None
@@ -588,8 +614,9 @@ class AgainstTheModel(RuleBasedStateMachine):
     ("few", "kind"), [(search.FEW_ENOUGH_TO_SORT, kind) for kind in STORES] + [(1, kind) for kind in STORES[:2]]
 )
 def test_any_sequence_of_commits_and_searches_agrees_with_the_model(kind, server, few, monkeypatch):
-    """With `few` at 1, no search in SQLite sorts what it could follow."""
+    """With `few` at 1, no search in SQLite sorts what it could follow, and none picks what it could look up."""
     monkeypatch.setattr(search, "FEW_ENOUGH_TO_SORT", few)
+    monkeypatch.setattr(join, "MOST_PICKED", few)
     monkeypatch.setattr(source, "MOST_BRANCHES", 3 if few == 1 else source.MOST_BRANCHES)
     opening = partial(open_store, kind, server=server)
     machine: Any = type("Against", (AgainstTheModel,), {"open": staticmethod(opening)})

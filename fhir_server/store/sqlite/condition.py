@@ -59,9 +59,12 @@ class Side:
         return "d.w" if self.slot is not None or self.vid == "d.w" else "NULL"
 
 
-Picks = Mapping[tuple[int, Predicate], Sequence[str]]
-"""The tables that hold the outcome of joins about resources of a type: for a Chain one of ids for each target, and
-perhaps one of the resources that may match; for other joins one of resources, and for a Text one of versions."""
+Pick = str | Predicate
+"""A table, or, where it would be too large, the predicate to ask of each resource that would stand in it."""
+
+Picks = Mapping[tuple[int, Predicate], Sequence[Pick]]
+"""The outcome of joins about resources of a type: for a Chain the ids of each target; for other joins resources, and
+for a Text versions."""
 
 
 class Conditions:
@@ -72,6 +75,13 @@ class Conditions:
         self.names = names
         self.parameters = parameters
         self.used = used
+        self._sides: Sequence[Side] = ()
+        self._place = 0
+
+    def at(self, sides: Sequence[Side], place: int) -> None:
+        """Make conditions for a snapshot from now on."""
+        self._sides, self._place = sides, place
+        self.used.look_again()
 
     def of(self, predicate: Predicate, kind: int, side: Side, picks: Picks, arguments: list[Value]) -> str:
         """The condition that a candidate of a resource type matches; values are added to the arguments in order."""
@@ -92,12 +102,12 @@ class Conditions:
                 return self._updated(low, high, side, arguments)
             case Near():
                 return self._near(predicate, side, arguments)
-            case Chain(parameter, targets):
-                return self._chain(parameter, targets, picks[kind, predicate], side, arguments)
+            case Chain():
+                return self._chain(predicate, picks, (kind, side), arguments)
             case Text():
                 return f"{side.vid} IN (SELECT k FROM {picks[kind, predicate][1]})"
             case Referrer():
-                return f"d.r IN (SELECT k FROM {picks[kind, predicate][0]})"
+                return self._referrer(kind, predicate, picks, arguments)
 
     def _joined(
         self, items: Sequence[Predicate], word: str, empty: str, rest: tuple[int, Side, Picks, list[Value]]
@@ -190,24 +200,55 @@ class Conditions:
             f"+cos(radians(?))*cos(radians({alias}.v))*pow(sin(radians({alias}.x-?)/2),2)<=?"
         )
 
-    def _chain(
-        self,
-        parameter: int,
-        targets: Sequence[tuple[str, Predicate]],
-        tables: Sequence[str],
-        side: Side,
-        arguments: list[Value],
-    ) -> str:
-        if parameter not in self.used:
+    def _chain(self, chain: Chain, picks: Picks, of: tuple[int, Side], arguments: list[Value]) -> str:
+        """The condition that a reference points to a target: to one in a table, or each is looked at."""
+        kind, side = of
+        if chain.parameter not in self.used:
             return FALSE
         parts = []
-        for (name, _), table in zip(targets, tables, strict=False):
-            arguments += [parameter, self.names.number(name)]
-            parts.append(
-                f"EXISTS(SELECT 1 FROM {side.held} h WHERE {side.key} AND h.p=? AND h.x=?"
-                f" AND +h.v IN (SELECT k FROM {table}))"
-            )
+        for (name, _), pick in zip(chain.targets, picks[kind, chain], strict=True):
+            target = self.names.number(name)
+            arguments += [chain.parameter, target]
+            if isinstance(pick, str):
+                found = f"+h.v IN (SELECT k FROM {pick})"
+            else:
+                found = self._target(target, pick, picks, arguments)
+            parts.append(f"EXISTS(SELECT 1 FROM {side.held} h WHERE {side.key} AND h.p=? AND h.x=? AND {found})")
         return f"({' OR '.join(parts)})" if parts else FALSE
+
+    def _target(self, kind: int, predicate: Predicate, picks: Picks, arguments: list[Value]) -> str:
+        """The condition that what a row h refers to matches."""
+        parts = []
+        for side in self._sides:
+            arguments.append(kind)
+            known = "SELECT rid AS r FROM resource WHERE deleted=0"
+            if side.slot is not None:
+                known = f"SELECT rid AS r, vid AS w FROM tail.life_{side.slot} WHERE deleted=0"
+            living = self.living(side, arguments)
+            asked = self.of(predicate, kind, side, picks, arguments)
+            one = "d.r=(SELECT rid FROM resource WHERE type=? AND id=h.v)"
+            parts.append(f"EXISTS(SELECT 1 FROM ({known}) d WHERE {one}{living} AND {asked})")
+        return f"({' OR '.join(parts)})"
+
+    def _referrer(self, kind: int, referrer: Referrer, picks: Picks, arguments: list[Value]) -> str:
+        """The condition that something refers to the candidate: that a table has it, or each is looked at."""
+        pick = picks[kind, referrer][0]
+        if isinstance(pick, str):
+            return f"d.r IN (SELECT k FROM {pick})"
+        source, parts = self.names.number(referrer.source), []
+        for side in self._sides:
+            arguments += [referrer.parameter, kind]
+            living = self.living(side, arguments)
+            asked = self.of(pick, source, side, picks, arguments)
+            rows = f"SELECT 1 FROM {side.sought} WHERE d.p=? AND d.v=o.id AND d.x=?"
+            parts.append(f"EXISTS({rows}{living} AND {asked})")
+        return f"EXISTS(SELECT 1 FROM resource o WHERE o.rid=d.r AND ({' OR '.join(parts)}))"
+
+    def living(self, side: Side, arguments: list[Value]) -> str:
+        """The condition that a side is the one to be believed about a candidate."""
+        if side.slot is not None:
+            arguments += [self._place, self._place]
+        return side.living
 
 
 def within(column: str, values: Sequence[Value], arguments: list[Value]) -> str:

@@ -24,6 +24,7 @@ LEDGER = (
     "CREATE TABLE ledger(last INTEGER PRIMARY KEY, digest BLOB NOT NULL, marks BLOB NOT NULL, entries BLOB NOT NULL)"
 )
 NOTES = "CREATE TABLE note(name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID"
+BY_UNIT = "CREATE INDEX sought_by_unit ON sought(p, x, v) WHERE typeof(v)='real'"
 TABLES = f"""
 CREATE TABLE version(
   vid INTEGER PRIMARY KEY,
@@ -48,6 +49,7 @@ CREATE TABLE resource(
   id TEXT NOT NULL);
 CREATE UNIQUE INDEX resource_by_id ON resource(type, id);
 CREATE TABLE sought(p INTEGER, v, x, r INTEGER, y, n, PRIMARY KEY(p, v, x, r, y, n)) WITHOUT ROWID;
+{BY_UNIT};
 CREATE TABLE held(r INTEGER, p INTEGER, v, x, y, n, PRIMARY KEY(r, p, v, x, y, n)) WITHOUT ROWID;
 CREATE TABLE name(number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE parameter(number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, type TEXT NOT NULL);
@@ -75,7 +77,7 @@ of the node, `ledger` a row for what was entered by one commit: the number and d
 of the digest of each, and their texts by line.
 """
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 def script(connection: Connection, text: str) -> None:
@@ -87,6 +89,7 @@ def script(connection: Connection, text: str) -> None:
 STEPS: dict[int, Callable[[Connection], None]] = {
     1: lambda connection: script(connection, NOTES),
     2: lambda connection: script(connection, f"ALTER TABLE version ADD COLUMN label TEXT; {LEDGER}"),
+    3: lambda connection: script(connection, BY_UNIT),
 }
 """What brings a file from the schema of that number to the next."""
 

@@ -1,25 +1,53 @@
-"""Joins between resources: what a chain points to, or what points here, picked into a table before a search runs."""
+"""Joins between resources: what a chain points to, or what points here, picked into a table before a search runs.
+
+A table stays for the next search that asks the same, as long as nothing changed of the types that it depends on. What
+would fill too large a table is not picked: each candidate is then looked at on its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from fhir_server.errors import TooCostly
 from fhir_server.search.plan import And, Chain, Ids, Not, Or, Predicate, Referrer, Text
-from fhir_server.store.sqlite.condition import Conditions, Side
+from fhir_server.search.row import Memo
+from fhir_server.store.sqlite.condition import Conditions, Pick, Side
 from fhir_server.store.sqlite.connection import Connection, Value, many, script, value
 from fhir_server.store.sqlite.naming import ABSENT
 from fhir_server.store.sqlite.prose import match_expression
 
 TABLES = 24
-FEW_ENOUGH_TO_DRIVE = 2000
-FEW_ENOUGH_TO_PICK = 10_000
-"""What points there: to pick so many costs less than to look through a whole type for a page of one in a hundred."""
+"""How many joins one search has room for."""
+
+MOST_KEPT = 16
+MOST_ROWS_KEPT = 100_000
+MOST_PICKED = 20_000
+"""To pick so many takes some 50 ms; more is looked up for one candidate after the other."""
+
+KNOWN = 1024
+RENEWED = "rows renewed"
+"""The note that counts how often versions were given other index rows."""
+
+LAST_OF_TYPE = "SELECT max(vid) FROM version INDEXED BY version_by_type WHERE type=? AND vid<=?"
+
+
+Statement = tuple[Side, str, list[Value]]
+"""A side, FROM and WHERE on it, and the arguments."""
 
 
 class TooManyJoins(TooCostly):
     """A plan has more joins than a search has room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """A predicate as it can be asked of candidates, what finds all that match, and whether few are looked at for it."""
+
+    predicate: Predicate
+    statements: Sequence[Statement]
+    are_few: bool
 
 
 class Finds(Protocol):
@@ -29,9 +57,17 @@ class Finds(Protocol):
     sides: list[Side]
     place: int
 
-    def statements(self, name: str, predicate: Predicate) -> Iterator[tuple[Side, str, list[Value]]]:
-        """For each side, FROM and WHERE of what matches."""
+    def matching(self, name: str, predicate: Predicate) -> Matching:
+        """What it takes to find everything of a type that matches."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A table that stays, and how many rows it has."""
+
+    table: str
+    rows: int
 
 
 class Joins:
@@ -39,34 +75,49 @@ class Joins:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        for n in range(TABLES):
-            script(connection, f"CREATE TABLE tail.pick_{n}(k PRIMARY KEY) WITHOUT ROWID")
-        self._taken = 0
-        self._known: dict[tuple[str, Predicate], str] = {}
+        self._free = [f"tail.pick_{n}" for n in range(TABLES + MOST_KEPT)]
+        for table in self._free:
+            script(connection, f"CREATE TABLE {table}(k PRIMARY KEY) WITHOUT ROWID")
+        self._taken: list[str] = []
+        self._kept: dict[Any, Kept] = {}
+        self._asked: set[Any] = set()
+        self._stamps: dict[str, Any] = {}
+        self._many = Memo(KNOWN)
 
     def clear(self) -> None:
-        """Empty the tables for the next search."""
-        for n in range(self._taken):
-            self._connection.execute(f"DELETE FROM tail.pick_{n}")
-        self._taken = 0
-        self._known.clear()
+        """Empty the tables that do not stay, for the next search."""
+        for table in self._taken:
+            self._connection.execute(f"DELETE FROM {table}")
+        self._free += self._taken
+        self._taken.clear()
+        self._asked.clear()
+        self._stamps.clear()
 
     def fill(
-        self, search: Finds, kind: int, parts: Iterable[Predicate], picks: dict[tuple[int, Predicate], tuple[str, ...]]
+        self,
+        search: Finds,
+        kind: int,
+        parts: Iterable[Predicate],
+        picks: dict[tuple[int, Predicate], tuple[Pick, ...]],
+        *,
+        surely: bool = False,
     ) -> None:
-        """Carry out every join that the parts of a predicate about resources of a type ask for."""
+        """Carry out every join that the parts of a predicate about resources of a type ask for.
+
+        `surely` says to fill tables however long they are.
+        """
         for part in parts:
             if (kind, part) in picks:
                 continue
             match part:
                 case And(items) | Or(items):
-                    self.fill(search, kind, items, picks)
+                    self.fill(search, kind, items, picks, surely=surely)
                 case Not(item):
-                    self.fill(search, kind, (item,), picks)
+                    self.fill(search, kind, (item,), picks, surely=surely)
                 case Ids(ids):
                     picks[kind, part] = (self._ids(search, kind, ids),)
-                case Chain():
-                    picks[kind, part] = self._chain(search, part)
+                case Chain(_, targets):
+                    picks[kind, part] = tuple(self._targets(search, *target, surely=surely) for target in targets)
                 case Text():
                     picks[kind, part] = self._text(kind, part)
                 case Referrer():
@@ -82,10 +133,10 @@ class Joins:
         return resources, versions
 
     def _table(self) -> str:
-        if self._taken == TABLES:
+        if not self._free:
             raise TooManyJoins(f"The search has more than {TABLES} joins. Name types, or ask for less at once.")
-        self._taken += 1
-        return f"tail.pick_{self._taken - 1}"
+        self._taken.append(self._free.pop())
+        return self._taken[-1]
 
     def _ids(self, search: Finds, kind: int, ids: Iterable[str]) -> str:
         table = self._table()
@@ -93,53 +144,102 @@ class Joins:
         many(self._connection, f"INSERT OR IGNORE INTO {table} VALUES(?)", found)
         return table
 
-    def _chain(self, search: Finds, chain: Chain) -> tuple[str, ...]:
-        """One table of ids for each target; behind them one of resources if they are few enough to drive a search."""
-        tables = [self._targets(search, name, predicate) for name, predicate in chain.targets]
-        if chain.parameter not in search.conditions.used:
-            return tuple(tables)
-        if sum(value(self._connection, f"SELECT count(*) FROM {table}") for table in tables) > FEW_ENOUGH_TO_DRIVE:
-            return tuple(tables)
-        pointing = [
-            (
-                f" FROM {table} CROSS JOIN {side.sought} WHERE d.p=? AND d.v=k AND d.x=?",
-                (chain.parameter, search.conditions.names.number(name)),
-            )
-            for (name, _), table in zip(chain.targets, tables, strict=True)
-            for side in search.sides
-        ]
-        room = FEW_ENOUGH_TO_PICK
-        for clause, arguments in pointing:
-            room -= value(self._connection, f"SELECT count(*) FROM (SELECT 1{clause} LIMIT ?)", (*arguments, room))
-            if not room:
-                return tuple(tables)
-        resources = self._table()
-        for clause, arguments in pointing:
-            self._connection.execute(f"INSERT OR IGNORE INTO {resources} SELECT d.r{clause}", arguments)
-        return (*tables, resources)
+    def _targets(self, search: Finds, name: str, predicate: Predicate, *, surely: bool) -> Pick:
+        """A table of the ids of what matches, if that is not too much."""
 
-    def _targets(self, search: Finds, name: str, predicate: Predicate) -> str:
-        known = self._known.get((name, predicate))
-        if known is not None:
-            return known
-        statements = list(search.statements(name, predicate))
-        table = self._known[name, predicate] = self._table()
+        def pick(table: str, statements: Sequence[Statement]) -> None:
+            for _, clause, arguments in statements:
+                ids = f"SELECT (SELECT id FROM resource WHERE rid=d.r){clause}"
+                self._connection.execute(f"INSERT OR IGNORE INTO {table} {ids}", arguments)
+
+        wanted, types = (name, predicate), {name, *types_in(predicate)}
+        return self._picked(search, wanted, wanted, types, pick, surely=surely)
+
+    def _referrer(self, search: Finds, kind: int, referrer: Referrer) -> Pick:
+        """A table of what they refer to, if they are not too many."""
+
+        def pick(table: str, statements: Sequence[Statement]) -> None:
+            for side, clause, arguments in statements:
+                columns = "d.r AS r" if side.slot is None else "d.r AS r, d.w AS w"
+                statement = (
+                    f"INSERT OR IGNORE INTO {table} SELECT (SELECT rid FROM resource WHERE type=? AND id=h.v)"
+                    f" FROM (SELECT {columns}{clause}) d"
+                    f" CROSS JOIN {side.held} h WHERE {side.key} AND h.p=? AND h.x=?"
+                )
+                self._connection.execute(statement, [kind, *arguments, referrer.parameter, kind])
+
+        types = {search.conditions.names.text(kind), *types_in(referrer)}
+        return self._picked(search, (kind, referrer), (referrer.source, referrer.predicate), types, pick)
+
+    def _picked(
+        self,
+        search: Finds,
+        key: tuple[str | int, Predicate],
+        wanted: tuple[str, Predicate],
+        types: Iterable[str],
+        pick: Callable[[str, Sequence[Statement]], None],
+        *,
+        surely: bool = False,
+    ) -> Pick:
+        """The table of a join: kept, if nothing has changed, or filled now; of too much, what each is asked instead."""
+        stamped = (key, tuple(self._stamp(search, name) for name in sorted(types)), self._stamp(search, ""))
+        kept = self._kept.pop(stamped, None)
+        if kept is None:
+            matching = search.matching(*wanted)
+            if not matching.are_few and not surely and self._are_many(wanted, matching.statements):
+                return matching.predicate
+            table = self._table()
+            pick(table, matching.statements)
+            kept = Kept(table, value(self._connection, f"SELECT count(*) FROM {table}"))
+            self._taken.remove(table)
+        self._kept[stamped] = kept
+        self._asked.add(stamped)
+        self._make_room()
+        return kept.table
+
+    def _are_many(self, wanted: tuple[str, Predicate], statements: Iterable[Statement]) -> bool:
+        """Whether more is wanted than is picked; what once was too much counts as that while the process lives."""
+        if wanted in self._many:
+            return True
+        room = MOST_PICKED
         for _, clause, arguments in statements:
-            ids = f"SELECT (SELECT id FROM resource WHERE rid=d.r){clause}"
-            self._connection.execute(f"INSERT OR IGNORE INTO {table} {ids}", arguments)
-        return table
+            room -= value(self._connection, f"SELECT count(*) FROM (SELECT 1{clause} LIMIT ?)", (*arguments, room))
+            if room <= 0:
+                self._many.keep(wanted, MOST_PICKED)
+                return True
+        return False
 
-    def _referrer(self, search: Finds, kind: int, referrer: Referrer) -> str:
-        statements = list(search.statements(referrer.source, referrer.predicate))
-        table = self._table()
-        own = search.conditions.names.text(kind)
-        for side, clause, arguments in statements:
-            named = [referrer.parameter, search.conditions.names.number(own)]
-            columns = "d.r AS r" if side.slot is None else "d.r AS r, d.w AS w"
-            statement = (
-                f"INSERT OR IGNORE INTO {table} SELECT (SELECT rid FROM resource WHERE type=? AND id=h.v)"
-                f" FROM (SELECT {columns}{clause}) d"
-                f" CROSS JOIN {side.held} h WHERE {side.key} AND h.p=? AND h.x=?"
-            )
-            self._connection.execute(statement, [kind, *arguments, *named])
-        return table
+    def _make_room(self) -> None:
+        """Let go of what was asked for longest ago; it is emptied with the tables of this search."""
+        for stamped in [stamped for stamped in self._kept if stamped not in self._asked]:
+            if len(self._kept) <= MOST_KEPT and sum(kept.rows for kept in self._kept.values()) <= MOST_ROWS_KEPT:
+                return
+            self._taken.append(self._kept.pop(stamped).table)
+
+    def _stamp(self, search: Finds, name: str) -> Any:
+        """What changes when resources of a type do, or, of no type, when versions are given other index rows."""
+        found = self._stamps.get(name)
+        if found is None:
+            if name:
+                found = value(self._connection, LAST_OF_TYPE, (search.conditions.names.number(name), search.place))
+            else:
+                found = value(self._connection, "SELECT text FROM note WHERE name=?", (RENEWED,))
+            self._stamps[name] = found = found or 0
+        return found
+
+
+def types_in(predicate: Predicate) -> Iterator[str]:
+    """The resource types besides its own that a predicate looks at."""
+    match predicate:
+        case And(items) | Or(items):
+            for item in items:
+                yield from types_in(item)
+        case Not(item):
+            yield from types_in(item)
+        case Chain(_, targets):
+            for name, inner in targets:
+                yield name
+                yield from types_in(inner)
+        case Referrer(_, source, inner):
+            yield source
+            yield from types_in(inner)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from fhir_server.search.contained import APART
-from fhir_server.search.row import FACETS, NAMES, Row
+from fhir_server.search.row import FACETS, NAMES, Memo, Quantity, Row
 from fhir_server.store.protocol import Numbered
 from fhir_server.store.sqlite.connection import Connection, Value, rows, value
 
 ABSENT = -1
 """The number of a name that the store never saw: no row has it."""
 
+MATCHES = 256
 COLUMNS = {"v": 1, "x": 2, "n": 4}
 """Where a column stands in a row."""
 
@@ -28,6 +29,7 @@ class Names:
         self._numbers: dict[str, int] = {}
         self._texts: dict[int, str] = {}
         self._fresh: list[str] = []
+        self._matching = Memo(MATCHES)
 
     def number(self, text: str) -> int:
         """The number of a name, ABSENT for one that was never written."""
@@ -47,10 +49,16 @@ class Names:
         return found
 
     def matching(self, operator: str, text: str) -> list[Value]:
-        """The numbers of the names that start with, end with or contain a text; all names are looked at."""
+        """The numbers of the names that start with, end with or contain a text; all names are looked at, once."""
+        last = value(self._connection, "SELECT max(number) FROM name") or 0
+        known: tuple[int, list[Value]] | None = self._matching.get((operator, text))
+        if known is not None and known[0] == last:
+            return known[1]
         places = {"starts": "substr(text, 1, length(?1))=?1", "ends": "substr(text, -length(?1))=?1"}
         condition = places.get(operator, "instr(text, ?1)>0")
-        return [number for (number,) in rows(self._connection, f"SELECT number FROM name WHERE {condition}", (text,))]
+        found = [number for (number,) in rows(self._connection, f"SELECT number FROM name WHERE {condition}", (text,))]
+        self._matching.keep((operator, text), (last, found))
+        return found
 
     def make(self, text: str) -> int:
         """The number of a name, made now if it is new."""
@@ -84,10 +92,12 @@ class Parameters:
         self.numbers: dict[str, int] = {}
         self.columns: dict[int, int] = {}
         self.ranges: set[int] = set()
+        self.amounts: set[int] = set()
 
-    def catch_up(self) -> None:
-        """Learn what other processes have numbered."""
-        count = value(self._connection, "SELECT numbered FROM merging")
+    def catch_up(self, count: int | None = None) -> None:
+        """Learn what other processes have numbered; `count` is how many parameters are."""
+        if count is None:
+            count = value(self._connection, "SELECT numbered FROM merging")
         if count != self._seen:
             for number, key, kind in rows(self._connection, "SELECT number, key, type FROM parameter"):
                 self.numbers[key] = number
@@ -97,6 +107,8 @@ class Parameters:
     def _learn(self, number: int, kind: str) -> None:
         if kind in RANGE_TYPES:
             self.ranges.add(number)
+        if kind == "quantity":
+            self.amounts.add(number + Quantity.CANONICAL)
         for facet in range(FACETS):
             column = NAMES.get((kind, facet))
             if column:
@@ -125,6 +137,7 @@ class Parameters:
         self.numbers.clear()
         self.columns.clear()
         self.ranges.clear()
+        self.amounts.clear()
 
     def column(self, number: int) -> int | None:
         """Where rows of a number hold a name; those of contained resources have it where their parameter has."""
@@ -159,15 +172,23 @@ class Used:
         self._longest: dict[int, float] = {}
         self._settled: set[int] = set()
         self._fresh: list[int] = []
+        self._seen: dict[int, float | None] = {}
 
     def __contains__(self, number: int) -> bool:
         return number in self._longest or self.longest(number) is not None
 
+    def look_again(self) -> None:
+        """Forget what was seen in the last snapshot."""
+        self._seen.clear()
+
     def longest(self, number: int) -> float | None:
         """The length of the longest range among rows of a number; None if there never was a row."""
+        if number in self._seen:
+            return self._seen[number]
         found: float | None = value(self._connection, "SELECT longest FROM used WHERE number=?", (number,))
         if found is not None:
             self._longest[number] = found
+        self._seen[number] = found
         return found
 
     def note(self, rows: Iterable[Row]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class Reader:
             t, after = orjson.loads(cursor)
         with Snapshot(self, t) as chosen:
             found, following = self.search.page(plan, limit, after)
-            matches = [self._shown(match) for match in found]
+            matches = self._shown(found)
             included = Inclusion(self.connection, self.search, self.reading, chosen).of(plan, matches)
         beyond = None if following is None else orjson.dumps([chosen, following]).decode()
         return Page(chosen, tuple(matches), tuple(included), beyond)
@@ -56,7 +57,7 @@ class Reader:
         try:
             with Snapshot(self, None):
                 found: list[Match] = self.search.page(plan, most, None)[0]
-                return frozenset((v.type, v.id) for v in map(self._shown, found))
+                return frozenset((v.type, v.id) for v in self._shown(found))
         finally:
             self._seconds = seconds
 
@@ -83,8 +84,9 @@ class Reader:
         """Let go of the file."""
         self.connection.close()
 
-    def _shown(self, match: Match) -> Version:
-        return self.reading.of_resource(match.rid) if match.vid is None else self.reading.placed([match.vid])[0]
+    def _shown(self, found: Sequence[Match]) -> list[Version]:
+        current = self.reading.current_places([match.rid for match in found if match.vid is None])
+        return self.reading.placed([current[match.rid] if match.vid is None else match.vid for match in found])
 
     def _is_late(self) -> bool:
         if self._deadlines is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from fhir_server.store.protocol import PLACES, Scope, Snapshot, Version
 from fhir_server.store.sqlite.connection import Connection, row, rows, value
@@ -17,8 +17,11 @@ CURRENT = f"SELECT {COLUMNS} FROM version WHERE vid=(SELECT vid FROM resource WH
 NUMBERED = f"SELECT {COLUMNS} FROM version WHERE rid={OF_RESOURCE} AND version>1 AND version=?"
 BEFORE = "SELECT vid, earlier FROM version WHERE vid=?"
 FULL = "SELECT type, id, version, vid, at, method, body, label FROM version"
-LOT = 64
-LOT_OF_VERSIONS = f"{FULL} WHERE vid IN ({','.join('?' * LOT)})"
+LOTS = (4, 8, 16, 24, 64)
+"""How many are read with one statement: the time of each is half of what it is one by one."""
+
+VERSIONS_OF_LOT = {size: f"{FULL} WHERE vid IN ({','.join('?' * size)})" for size in LOTS}
+PLACES_OF_LOT = {size: f"SELECT rid, vid FROM resource WHERE rid IN ({','.join('?' * size)})" for size in LOTS}
 
 
 class Reading:
@@ -51,19 +54,19 @@ class Reading:
             vid = row(self._connection, BEFORE, (vid,))[1]
         return self.placed([vid])[0] if vid else None
 
-    def of_resource(self, rid: int) -> Version:
-        """The current version of a resource."""
-        return self._full(row(self._connection, f"{FULL} WHERE vid=(SELECT vid FROM resource WHERE rid=?)", (rid,)))
+    def current_places(self, rids: Sequence[int]) -> dict[int, int]:
+        """The places of the current versions of resources."""
+        found: dict[int, int] = {}
+        for lot in lots(rids):
+            found.update(rows(self._connection, PLACES_OF_LOT[len(lot)], lot))
+        return found
 
     def placed(self, vids: Sequence[int]) -> list[Version]:
-        """The versions at places: one by one where they are few, else in lots, which take a third of the time."""
-        if len(vids) < LOT:
-            return [self._full(row(self._connection, f"{FULL} WHERE vid=?", (vid,))) for vid in vids]
+        """The versions at places."""
         found: dict[int, Version] = {}
-        for start in range(0, len(vids), LOT):
-            lot = vids[start : start + LOT]
-            filled = (*lot, *([lot[-1]] * (LOT - len(lot))))
-            found.update((v.place, v) for v in map(self._full, rows(self._connection, LOT_OF_VERSIONS, filled)))
+        for lot in lots(vids):
+            for each in rows(self._connection, VERSIONS_OF_LOT[len(lot)], lot):
+                found[each[3]] = self._full(each)
         return [found[vid] for vid in vids]
 
     def history(self, scope: Scope, limit: int, after: int, before: int | None, *, newest_first: bool) -> list[Version]:
@@ -126,6 +129,14 @@ class Reading:
     def _full(self, found: tuple[int, str, int, int, int, int, bytes | None, str | None]) -> Version:
         kind, resource_id, number, vid, at, method, body, label = found
         return Version(self._names.text(kind), resource_id, number, vid, at, METHODS[method], body, label or "")
+
+
+def lots(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Yield the numbers in lots, the last of which is filled up with its last number."""
+    for start in range(0, len(numbers), LOTS[-1]):
+        lot = numbers[start : start + LOTS[-1]]
+        size = next(size for size in LOTS if size >= len(lot))
+        yield (*lot, *([lot[-1]] * (size - len(lot))))
 
 
 def _version(name: str, resource_id: str, found: tuple[int, int, int, int, bytes | None, str | None]) -> Version:

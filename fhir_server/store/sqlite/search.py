@@ -16,11 +16,21 @@ from fhir_server.search.plan import EVERY_TYPE, EVERYTHING, And, Chain, Not, Or,
 from fhir_server.search.row import Memo, Reference
 from fhir_server.store.protocol import PLACES, SnapshotLost
 from fhir_server.store.sqlite.canonical import Canonicals
-from fhir_server.store.sqlite.condition import Conditions, Side
-from fhir_server.store.sqlite.connection import Connection, Value, rows, value
-from fhir_server.store.sqlite.join import Joins
+from fhir_server.store.sqlite.condition import Conditions, Pick, Side
+from fhir_server.store.sqlite.connection import Connection, Value, row, rows, value
+from fhir_server.store.sqlite.join import Joins, Matching, Statement
 from fhir_server.store.sqlite.naming import ABSENT, Names, Parameters, Used
-from fhir_server.store.sqlite.source import Rows, Source, Sources, Union, Whole, conjuncts, sides
+from fhir_server.store.sqlite.source import (
+    Pointing,
+    Rows,
+    Source,
+    Sources,
+    Union,
+    Whole,
+    conjuncts,
+    is_distinct,
+    sides,
+)
 from fhir_server.store.sqlite.tail import Tail
 
 FEW_ENOUGH_TO_SORT = 2000
@@ -33,8 +43,15 @@ ESTIMATES = 4096
 ESTIMATE_LASTS = 5000
 """An estimate is made again after so many commits."""
 
+STATE = "SELECT numbered, merged, closed, (SELECT max(vid) FROM version) FROM merging"
+
 Follow = Literal["resource", "rows", "update"]
 """The orders that need no sorting: by resource, along a range of rows, by last update."""
+
+
+Wish = Literal["all", "sorted", "any order"]
+Sized = tuple[int, bool, int, int, Source]
+"""How many candidates, whether they must be sorted, the rank, which conjunct, the source."""
 
 
 class Match(NamedTuple):
@@ -80,22 +97,25 @@ class Search:
 
     def begin(self, t: int | None) -> int:
         """Learn what is committed, and choose the sides that know the snapshot; return its number."""
-        self.parameters.catch_up()
-        self.tail.catch_up()
+        numbered, merged, closed, last = row(self.connection, STATE)
+        self.parameters.catch_up(numbered)
+        self.tail.catch_up(merged, closed, last or 0)
         chosen = self.tail.last // PLACES if t is None else t
         self.place = (chosen + 1) * PLACES - 1
         self.sides = sides(self.tail.asked(chosen))
+        self.conditions.at(self.sides, self.place)
         self._sources = Sources(self.conditions, self.sides)
-        self._picks: dict[tuple[int, Predicate], tuple[str, ...]] = {}
+        self._picks: dict[tuple[int, Predicate], tuple[Pick, ...]] = {}
         self.joins.clear()
         return chosen
 
     def page(self, plan: Plan, limit: int, after: Sequence[Any] | None) -> tuple[list[Match], list[Any] | None]:
         """The matches after those keys, and the order and keys to go on from, None at the end."""
-        arms = [arm for name, predicate in plan.arms.items() if (arm := self.arm(name, predicate, after, paged=True))]
         if not plan.sort and len(plan.arms) != 1:
             plan = replace(plan, sort=(Sort("updated"),))
         plan = replace(plan, sort=decisive(plan))
+        wish: Wish = "sorted" if plan.sort else "any order"
+        arms = [arm for name, predicate in plan.arms.items() if (arm := self.arm(name, predicate, after, wish))]
         order = self._order(plan, arms, after)
         keys = None if after is None else after[1:]
         found = [match for arm in arms for match in self._arm_matches(plan, arm, order, keys, limit + 1)]
@@ -103,21 +123,31 @@ class Search:
         if len(found) <= limit:
             return found, None
         last = found[limit - 1]
-        driver = arms[0].part if order.follow == "rows" else None
-        return found[:limit], [[order.follow, driver], *last.keys, last.rid]
+        source = arms[0].source
+        driver: list[int | None] = [None]
+        if order.follow == "rows" and isinstance(source, Rows | Pointing):
+            driver = [arms[0].part, source.number]
+        return found[:limit], [[order.follow, *driver], *last.keys, last.rid]
 
     def count(self, plan: Plan) -> int:
         """How many resources match."""
         arms = [arm for name, predicate in plan.arms.items() if (arm := self.arm(name, predicate))]
         return sum(self._count(arm, side) for arm in arms for side in self.sides)
 
-    def statements(self, name: str, predicate: Predicate) -> Iterator[tuple[Side, str, list[Value]]]:
+    def statements(self, name: str, predicate: Predicate) -> Iterator[Statement]:
         """For each side, FROM and WHERE of everything of a type that matches, and the arguments."""
+        yield from self.matching(name, predicate).statements
+
+    def matching(self, name: str, predicate: Predicate) -> Matching:
+        """What it takes to find everything of a type that matches."""
         arm = self.arm(name, predicate)
-        if arm is not None:
-            for side in self.sides:
-                arguments: list[Value] = []
-                yield *self._matching(arm, side, arguments), arguments
+        if arm is None:
+            return Matching(predicate, [], are_few=True)
+        statements: list[Statement] = []
+        for side in self.sides:
+            arguments: list[Value] = []
+            statements.append((*self._matching(arm, side, arguments), arguments))
+        return Matching(arm.predicate, statements, are_few=arm.estimate < FEW_ENOUGH_TO_SORT)
 
     def _count(self, arm: Arm, side: Side) -> int:
         if isinstance(arm.source, Whole) and arm.predicate == EVERYTHING and self.place >= self.tail.last:
@@ -134,30 +164,42 @@ class Search:
     # ---- what drives
 
     def arm(
-        self, name: str, predicate: Predicate, after: Sequence[Any] | None = None, *, paged: bool = False
+        self, name: str, predicate: Predicate, after: Sequence[Any] | None = None, wish: Wish = "all"
     ) -> Arm | None:
-        """A resource type with the best of the sources that could drive; None if the type was never stored."""
+        """A resource type with the best of the sources that could drive; None if the type was never stored.
+
+        The wish is for a page, sorted or in any order, or for all that matches.
+        """
         kind = self.names.number(name)
         if kind == ABSENT and name != EVERY_TYPE:
             return None
         predicate = self._reaching(predicate)
         parts = conjuncts(predicate)
+        n: int | None = None
+        numbers: list[int] = []
+        if after is not None:
+            _, n, *numbers = after[0]
+        if n is not None:
+            self.joins.fill(self, kind, parts[n : n + 1], self._picks, surely=True)
         self.joins.fill(self, kind, parts, self._picks)
-        found = [(n, source) for n, part in enumerate(parts) if (source := self._sources.of(kind, part, self._picks))]
-        if after and after[0][1] is not None:
-            n = after[0][1]
-            source = dict(found).get(n)
-            if source is None:  # the caller may see something else than when the search began
-                raise SnapshotLost(self.tail.last // PLACES)
-            return Arm(kind, name, predicate, source, n, FEW_ENOUGH_TO_SORT)
-        sized = [(self._estimate(source), source.needs_sorting, source.rank, n, source) for n, source in found]
+        if n is not None:
+            former = self._sources.of(kind, parts[n], self._picks) if n < len(parts) else None
+            return Arm(kind, name, predicate, self._former(former, numbers), n, FEW_ENOUGH_TO_SORT)
+        sized = list(self._sized(kind, parts, wish))
         # A union of long ranges would be sorted as a whole for every page.
-        is_long = paged and name != EVERY_TYPE
+        is_long = wish != "all" and name != EVERY_TYPE
         drivers = [one for one in sized if not (is_long and one[0] >= FEW_ENOUGH_TO_SORT and one[1])]
         if not drivers:
             return Arm(kind, name, predicate, Whole(kind), None, FEW_ENOUGH_TO_SORT)
         size, _, _, n, source = min(drivers, key=lambda s: s[:4])
         return Arm(kind, name, predicate, source, n, size)
+
+    def _former(self, source: Source | None, numbers: Sequence[int]) -> Source:
+        """What the first page went along, though other numbers have come into use since, or the caller sees less."""
+        for each in source.branches if isinstance(source, Union) else (source,):
+            if isinstance(each, Rows | Pointing) and (not numbers or each.number in numbers):
+                return each
+        raise SnapshotLost(self.tail.last // PLACES)
 
     def _reaching(self, predicate: Predicate) -> Predicate:
         """The predicate with its joins led into contained resources and along canonicals, as far as there are any."""
@@ -180,13 +222,29 @@ class Search:
             case _:
                 return predicate
 
-    def _estimate(self, source: Source) -> int:
-        """How many candidates a source gives, as far as they are few enough to be sorted."""
+    def _sized(self, kind: int, parts: Sequence[Predicate], wish: Wish) -> Iterator[Sized]:
+        """Yield what could drive, with how many candidates it gives; no more once one gives few."""
+        most = FEW_ENOUGH_TO_SORT
+        for n, part in enumerate(parts):
+            source = self._sources.of(kind, part, self._picks)
+            if source is None:
+                continue
+            if wish == "any order" and len(parts) == 1 and not source.needs_sorting:
+                most = 0 if is_distinct(source) else FEW_ENOUGH_TO_ORDER
+            size = self._estimate(source, most) if most else 0
+            yield size, source.needs_sorting, source.rank, n, source
+            # Of one that gives more than the best so far, it is enough to know that.
+            most = min(most, size + 1)
+            if most <= FEW_ENOUGH_TO_ORDER:
+                return
+
+    def _estimate(self, source: Source, most: int) -> int:
+        """How many candidates a source gives, counted up to so many."""
         age = self.tail.last // PLACES // ESTIMATE_LASTS
         if isinstance(source, Union) and source.needs_sorting:
-            return min(sum(map(self._estimate, source.branches)), FEW_ENOUGH_TO_SORT)
+            return min(sum(self._estimate(branch, most) for branch in source.branches), most)
         if isinstance(source, Rows):
-            source = source.range
+            source = source.range(self.conditions)
         known = self._estimates.get((source, age)) if isinstance(source, Rows) else None
         if known is not None:
             return int(known)
@@ -195,8 +253,8 @@ class Search:
             arguments: list[Value] = []
             clause = source.clause(side, self.conditions, arguments)
             statement = f"SELECT count(*) FROM (SELECT 1{clause} LIMIT ?)"
-            size += value(self.connection, statement, (*arguments, FEW_ENOUGH_TO_SORT - size))
-            if size >= FEW_ENOUGH_TO_SORT:
+            size += value(self.connection, statement, (*arguments, most - size))
+            if size >= most:
                 break
         if isinstance(source, Rows) and size >= FEW_ENOUGH_TO_SORT:
             self._estimates.keep((source, age), size)
@@ -221,7 +279,8 @@ class Search:
         else:
             follow = "resource"
         if follow == "rows":
-            down = isinstance(arms[0].source, Rows) and arms[0].source.is_open_upwards
+            source = arms[0].source
+            down = isinstance(source, Rows) and source.is_open_upwards
             return Order((down, down), follow)
         return Order((False,) if follow == "update" else (), follow)
 
@@ -258,21 +317,25 @@ class Search:
     def _in_range(self, arm: Arm, side: Side, order: Order, keys: Sequence[Any] | None, limit: int) -> list[Match]:
         """Along a range of rows; of several rows of a resource in it, only the first counts."""
         source = arm.source
-        assert isinstance(source, Rows)
+        assert isinstance(source, Rows | Pointing)
         arguments: list[Value] = []
         side, clause = self._matching(arm, side, arguments)
         down = order.descending[0]
-        arguments.append(source.number)
-        tests = self.conditions.tests("h", source.number, source.tests, arguments)
-        if source.near is not None:
-            tests += self.conditions.distance("h", source.near, arguments)
         before = f"(h.v,h.x){'>' if down else '<'}(d.v,d.x)"
-        clause += f" AND NOT EXISTS(SELECT 1 FROM {side.held} h WHERE {side.key} AND h.p=?{tests} AND {before})"
+        same = source.same(self.conditions, arguments)
+        clause += f" AND NOT EXISTS(SELECT 1 FROM {side.held} h WHERE {side.key} AND {same} AND {before})"
         if keys is not None:
             clause += _beyond(down=down)
             arguments += [keys[0], keys[0], keys[1], keys[1], keys[2]]
-        way = " DESC" if down else ""
-        statement = f"SELECT DISTINCT d.v, d.x, d.r, {side.version}{clause} ORDER BY d.v{way}, d.x{way}, d.r"
+            if isinstance(source, Pointing):
+                clause += " AND k>=?"
+                arguments.append(keys[0])
+        if isinstance(source, Pointing):
+            # Such rows have nothing beside v and x, so that none comes twice.
+            statement = f"SELECT k, d.x, d.r, {side.version}{clause} ORDER BY k, d.r"
+        else:
+            way = " DESC" if down else ""
+            statement = f"SELECT DISTINCT d.v, d.x, d.r, {side.version}{clause} ORDER BY d.v{way}, d.x{way}, d.r"
         return self._matches(statement, arguments, limit)
 
     def _sorted(
@@ -386,9 +449,7 @@ class Search:
         if isinstance(arm.source, Whole):
             side = replace(side, vid="d.w")
         clause = arm.source.clause(side, self.conditions, arguments)
-        if side.slot is not None:
-            arguments += [self.place, self.place]
-        clause += side.living
+        clause += self.conditions.living(side, arguments)
         rest = [part for n, part in enumerate(conjuncts(arm.predicate)) if not arm.source.is_exact or n != arm.part]
         if rest:
             clause += f" AND {self.conditions.of(And(tuple(rest)), arm.kind, side, self._picks, arguments)}"
@@ -405,11 +466,6 @@ def decisive(plan: Plan) -> tuple[Sort, ...]:
         if key.by == "updated" or (key.by == "id" and len(plan.arms) == 1):
             return plan.sort[: n + 1]
     return plan.sort
-
-
-def is_distinct(source: Source) -> bool:
-    """Whether no resource comes twice."""
-    return not isinstance(source, Rows) or source.exact is not None
 
 
 def _beyond(*, down: bool) -> str:

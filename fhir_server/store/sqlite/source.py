@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fhir_server.search.plan import And, Chain, Ids, Near, Or, Predicate, Referrer, Row, Test, Text
-from fhir_server.store.sqlite.condition import Conditions, Picks, Side
+from fhir_server.store.sqlite.condition import Conditions, Pick, Picks, Side
 from fhir_server.store.sqlite.connection import Value, value
 from fhir_server.store.sqlite.tail import Segment
 
@@ -58,10 +58,9 @@ class Rows:
         operators = {(test.column, test.operator) for test in self.tests}
         return operators in ({("x", ">")}, {("x", ">=")})
 
-    @property
-    def range(self) -> Rows:
+    def range(self, conditions: Conditions) -> Rows:
         """The rows that an index finds, whichever of them pass the other tests."""
-        if self.exact is not None:
+        if self.exact is not None or self.is_of_one_unit(conditions):
             return self
         return Rows(self.number, tuple(test for test in self.tests if test.column == "v" and test.operator in RANGES))
 
@@ -74,21 +73,59 @@ class Rows:
         tests = conditions.tests("d", self.number, self.tests, arguments)
         if self.near is not None:
             tests += conditions.distance("d", self.near, arguments)
+        if side.slot is None and self.is_of_one_unit(conditions):
+            return f" FROM {side.sought} INDEXED BY sought_by_unit WHERE d.p=? AND typeof(d.v)='real'{tests}"
         return f" FROM {side.sought} WHERE d.p=?{tests}"
+
+    def is_of_one_unit(self, conditions: Conditions) -> bool:
+        """Whether quantities in one base unit are asked for, whose rows stand among those of others by value alone."""
+        has_unit = any(test.column == "x" and test.operator == "=" for test in self.tests)
+        return has_unit and self.number in conditions.parameters.amounts
+
+    def same(self, conditions: Conditions, arguments: list[Value]) -> str:
+        """The condition that a row h is among these rows."""
+        arguments.append(self.number)
+        tests = conditions.tests("h", self.number, self.tests, arguments)
+        if self.near is not None:
+            tests += conditions.distance("h", self.near, arguments)
+        return f"h.p=?{tests}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pointing:
+    """The rows of a number that refer to the resources of a type whose ids a table holds, in the order of the ids."""
+
+    number: int
+    kind: int
+    table: str
+    rank = 2
+    needs_sorting = False
+    is_exact = True
+    is_open_upwards = False
+
+    def clause(self, side: Side, conditions: Conditions, arguments: list[Value]) -> str:
+        """FROM and WHERE; candidates are called d."""
+        arguments += [self.number, self.kind]
+        return f" FROM {self.table} CROSS JOIN {side.sought} WHERE d.p=? AND d.v=k AND d.x=?"
+
+    def same(self, conditions: Conditions, arguments: list[Value]) -> str:
+        """The condition that a row h is among these rows."""
+        arguments += [self.number, self.kind]
+        return f"h.p=? AND h.x=? AND +h.v IN (SELECT k FROM {self.table})"
 
 
 @dataclass(frozen=True, slots=True)
 class Union:
     """Several ranges of rows, merged in order of resources; not exact where more is asked of some of them."""
 
-    branches: tuple[Rows | Picked, ...]
+    branches: tuple[Rows | Pointing | Picked, ...]
     is_exact: bool = True
     rank = 1
 
     @property
     def needs_sorting(self) -> bool:
         """Some branch is a range, whose rows are not in order of resources."""
-        return any(isinstance(branch, Rows) and branch.exact is None for branch in self.branches)
+        return not all(is_distinct(branch) for branch in self.branches)
 
     def clause(self, side: Side, conditions: Conditions, arguments: list[Value]) -> str:
         """FROM and WHERE; candidates are called d."""
@@ -140,8 +177,13 @@ class Whole:
         return f" FROM ({rows}) d WHERE 1"
 
 
-Source = Rows | Union | Picked | Whole
+Source = Rows | Pointing | Union | Picked | Whole
 NO_ROWS = Union(())
+
+
+def is_distinct(source: Source) -> bool:
+    """Whether no resource comes twice, and all come in their order."""
+    return not isinstance(source, Pointing) and (not isinstance(source, Rows) or source.exact is not None)
 
 
 def conjuncts(predicate: Predicate) -> list[Predicate]:
@@ -172,10 +214,10 @@ class Sources:
             case And(items):
                 return self._part(kind, items, picks)
             case Referrer() | Text() | Ids():
-                return Picked(picks[kind, predicate][0])
+                pick = picks[kind, predicate][0]
+                return Picked(pick) if isinstance(pick, str) else None
             case Chain():
-                tables = picks[kind, predicate]
-                return Picked(tables[-1]) if len(tables) > len(predicate.targets) else None
+                return self._pointing(predicate, picks[kind, predicate])
             case _:
                 return None
 
@@ -185,12 +227,12 @@ class Sources:
         if NO_ROWS in found:
             return NO_ROWS
         first = min(found, key=lambda source: source.needs_sorting, default=None)
-        if isinstance(first, Rows):
+        if isinstance(first, Rows | Pointing):
             return Union((first,), is_exact=False)
         return replace(first, is_exact=False) if isinstance(first, Union) else first
 
     def _union(self, kind: int, items: Sequence[Predicate], picks: Picks) -> Source | None:
-        branches: list[Rows | Picked] = []
+        branches: list[Rows | Pointing | Picked] = []
         exact = True
         for item in items:
             source = self.of(kind, item, picks)
@@ -201,6 +243,20 @@ class Sources:
             if len(branches) > MOST_BRANCHES:
                 return None
         return branches[0] if len(branches) == 1 and exact else Union(tuple(branches), exact)
+
+    def _pointing(self, chain: Chain, picks: Sequence[Pick]) -> Source | None:
+        """What points to the resources in the tables that are not empty; none where there is not a table for each."""
+        if chain.parameter not in self._conditions.used:
+            return NO_ROWS
+        tables = [pick for pick in picks if isinstance(pick, str)]
+        if len(tables) < len(picks):
+            return None
+        found = [
+            Pointing(chain.parameter, self._conditions.names.number(name), table)
+            for (name, _), table in zip(chain.targets, tables, strict=True)
+            if value(self._conditions.connection, f"SELECT 1 FROM {table} LIMIT 1")
+        ]
+        return found[0] if len(found) == 1 else Union(tuple(found))
 
     def _row(self, row: Row) -> Source | None:
         if row.number not in self._conditions.used:

@@ -27,6 +27,7 @@ from fhir_server.store.protocol import (
 )
 from fhir_server.store.sqlite.connection import Interrupted, connect, copy, establish, value
 from fhir_server.store.sqlite.group import GroupCommit
+from fhir_server.store.sqlite.join import RENEWED
 from fhir_server.store.sqlite.ledger import stretch
 from fhir_server.store.sqlite.merge import Merge
 from fhir_server.store.sqlite.prose import Prose
@@ -40,6 +41,7 @@ MOST_WAITING = 20_000
 """How many versions wait in the tail before they are merged: more makes merges cheaper and takes memory."""
 
 INDEXED_AT_ONCE = 200
+COUNT_RENEWED = "INSERT INTO note VALUES(?, '1') ON CONFLICT DO UPDATE SET text=text+1"
 
 SECONDS_IN_THE_LOOP = 0.02
 """A search that takes longer goes on in a thread, so that others need not wait for it."""
@@ -164,6 +166,8 @@ class SqliteStore:
             elif vid:
                 self._merge.replace(rid, *self._writer.renew(vid, entry.rows))
                 done += 1
+        if done:
+            self._writer.connection.execute(COUNT_RENEWED, (RENEWED,))
         if behind:
             self._reader.catch_up()
             self._merge.share(INDEXED_AT_ONCE, most_waiting=1)

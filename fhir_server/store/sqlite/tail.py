@@ -99,12 +99,14 @@ class Tail:
         self.merged = 0
         self.last = 0
 
-    def catch_up(self) -> None:
-        """Read what was committed since; call it inside a read transaction, whose snapshot it is then good for."""
-        merged, closed = row(self._connection, "SELECT merged, closed FROM merging")
+    def catch_up(self, merged: int, closed: int, last: int) -> None:
+        """Read what was committed since, inside a read transaction, whose snapshot it is then good for.
+
+        `last` is the last place of all; how far merging is, the file tells.
+        """
         if merged != self.merged or not self._present:
             self._let_go(merged)
-        self.last = value(self._connection, "SELECT max(vid) FROM version") or 0
+        self.last = last
         newest = self._present[-1]
         if closed > newest.start:
             newest.end = closed
