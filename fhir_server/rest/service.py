@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from fhir_server.access.caller import LOCAL
+from fhir_server.access.caller import LOCAL, Caller
 from fhir_server.definitions.registry import Definitions
 from fhir_server.errors import FhirError, Invalid, Issue, Unavailable, operation_outcome
 from fhir_server.rest.authentication import OPEN, Authenticator, NobodyAsked, check_scopes, purposed
@@ -44,6 +44,7 @@ REQUEST_ID = b"x-request-id"
 UNFINISHED = "The server stops and could not finish this in time. What it was to write may be written: look first."
 IS_HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}").fullmatch
 LONGEST_REQUEST_ID = 64
+MOST_CALLERS = 2000
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class FhirService:
         self.context: Any = None
         self.router = router
         self.authenticator: Authenticator = NobodyAsked()
+        self._bound: dict[int, tuple[Caller, Any]] = {}
         self._definitions = definitions
         self._settings = settings
         self._request_ids = request_ids
@@ -170,8 +172,17 @@ class FhirService:
         return reply
 
     def _context(self, exchange: Exchange) -> Any:
-        """The node as it is for who asks."""
-        return self.context if exchange.caller is LOCAL else self.context.bound(purposed(exchange))
+        """The node as it is for who asks; made once for each caller, who is the same object for the same token."""
+        if exchange.caller is LOCAL:
+            return self.context
+        caller = purposed(exchange)
+        known, found = self._bound.get(id(caller), (None, None))
+        if known is not caller:
+            if len(self._bound) >= MOST_CALLERS:
+                self._bound.clear()
+            found = self.context.bound(caller)
+            self._bound[id(caller)] = caller, found
+        return found
 
     def _exchange(self, scope: Scope) -> Exchange:
         listed = scope["headers"]
