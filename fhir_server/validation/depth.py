@@ -36,6 +36,8 @@ from fhir_server.validation.white_space import code_check, text_check
 Depth = Literal["write", "full"]
 SEVERITIES = {"write": frozenset({"error"}), "full": frozenset({"error", "warning"})}
 URI_TYPES = ("uri", "url", "canonical", "oid", "uuid")
+REPEATING = frozenset({"Coding"})
+"""Types whose values are judged by themselves at write depth: they have no bindings, invariants or profiles there."""
 Rules = dict[str, list[Rule]]
 Wraps = dict[str, list[MemberCheck]]
 
@@ -65,8 +67,9 @@ class DepthChecks:
         rules: Rules = {name: list(of_all) for name in definitions.resource_types}
         if full:
             self._add_full(definitions, terminology, rules, wraps)
+        repeating = () if full else REPEATING
         self._structures = StructureChecks(
-            definitions, bindings, constraints, rules, together(wraps), self._extensions.primitive_check
+            definitions, bindings, constraints, rules, together(wraps), self._extensions.primitive_check, repeating
         )
         self._environment_of = environments(terminology, self.profiles, self._structures.check)
 

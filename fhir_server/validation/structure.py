@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ MemberCheck = Callable[[str, Member, Check], Check]
 
 ABSTRACT_RESOURCES = frozenset({"Resource", "DomainResource"})
 TYPE_NAME = "resourceType"
+MOST_REMEMBERED = 8192
+LONGEST_REMEMBERED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class StructureChecks:
     """The checks of all types at one depth, compiled when first asked for.
 
     `rules` adds to the invariants of a type what no FHIRPath says; `member_checks` wraps the check of a member of a
-    type (for extensions, canonicals and the like), `extension_check` that of an extension of a primitive member.
+    type (for extensions, canonicals and the like), `extension_check` that of an extension of a primitive member. Types
+    that are `repeating` often have the same values, of which nothing around them changes what is said.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class StructureChecks:
         rules: Mapping[str, Sequence[Rule]],
         member_checks: Mapping[str, MemberCheck],
         extension_check: MemberCheck | None = None,
+        repeating: Container[str] = (),
     ) -> None:
         self.definitions = definitions
         self._bindings = bindings
@@ -54,6 +58,7 @@ class StructureChecks:
         self._rules = rules
         self._member_checks = member_checks
         self._extension_check = extension_check
+        self._repeating = repeating
         self._checks: dict[str, Check] = {}
 
     def check(self, name: str) -> Check:
@@ -67,7 +72,8 @@ class StructureChecks:
         is_resource = kind.kind == "resource"
         invariants, rules = self._constraints.invariants(kind), self._rules.get(kind.name, ())
         needs = needs_of(kind)
-        self._checks[kind.name] = object_check(kind.name, table, needs, invariants, rules, may_be_bare=is_resource)
+        check = object_check(kind.name, table, needs, invariants, rules, may_be_bare=is_resource)
+        self._checks[kind.name] = remembering(check) if kind.name in self._repeating else check
         if is_resource:
             table[TYPE_NAME] = lambda value, holder, run: 0
         for member in kind.members.values():
@@ -182,6 +188,36 @@ def object_check(
         return count
 
     return check
+
+
+def remembering(check: Check) -> Check:
+    """The same check, which does not look again at an object of strings in which it found nothing."""
+    sound: set[tuple[tuple[str, Any], ...]] = set()
+
+    def look(value: Any, holder: Json, run: Run) -> int:
+        if value.__class__ is not dict:
+            return check(value, holder, run)
+        key = tuple(value.items())
+        try:
+            if key in sound:
+                return len(value)
+        except TypeError:  # an object or array has no hash
+            return check(value, holder, run)
+        before = len(run.faults)
+        count = check(value, holder, run)
+        if len(run.faults) == before and is_plain(value):
+            if len(sound) >= MOST_REMEMBERED:
+                sound.clear()
+            sound.add(key)
+        return count
+
+    return look
+
+
+def is_plain(value: Json) -> bool:
+    """True for a small object of strings that are the same wherever they stand: neither ids nor fragments."""
+    texts = [text for text in value.values() if text.__class__ is str and text[:1] != "#"]
+    return len(texts) == len(value) and "id" not in value and sum(map(len, texts)) < LONGEST_REMEMBERED
 
 
 def choice_needed(name: str, choice: str, keys: frozenset[str]) -> Rule:
