@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fhir_server.search.plan import Include, Predicate, Row, Test
+from fhir_server.search.plan import Include, Plan, Predicate, Row, Test
 from fhir_server.search.row import Reference
 from fhir_server.store.aggregation.condition import condition
 from fhir_server.store.aggregation.document import Document
 from fhir_server.store.aggregation.join import Asking, Query, View
 from fhir_server.store.inclusion import MOST_INCLUDED, MOST_ROUNDS, TooManyIncluded, pinned_only
+from fhir_server.store.protocol import Version
 
 AT_ONCE = 500
 """The ids that one query names."""
+
+
+SHOWN: list[Document] = [{"$project": {"prose": 0, "refs": 0}}]
 
 
 class Pointer(NamedTuple):
@@ -25,22 +29,26 @@ class Pointer(NamedTuple):
     canonical: int | None = None
 
 
-def included(includes: Sequence[Include], matches: Sequence[Document], view: View) -> Asking[list[Document]]:
-    """The versions that come along, each once, none that is a match."""
+def included(plan: Plan, matches: Sequence[Document], view: View) -> Asking[list[Document]]:
+    """The versions that come along, each once, none that is a match, and none that may not come."""
+    includes: Sequence[Include] = plan.includes
     seen = {document["_id"] for document in matches}
     found: list[Document] = []
     news, active = list(matches), includes
     for _ in range(MOST_ROUNDS):
         fresh: list[Document] = []
         for include in active:
-            follow = _reverse if include.reverse else _forward
-            for document in (yield from follow(include, news, view)):
+            pointed = _reverse(include, news, view) if include.reverse else _forward(plan, include, news, view)
+            for document in (yield from pointed):
                 if document["_id"] not in seen:
                     seen.add(document["_id"])
-                    fresh.append(document)
+                    if plan.may_come is None or plan.may_come(version_of(document)):
+                        fresh.append(document)
         found += fresh
         if len(found) > MOST_INCLUDED:
-            raise TooManyIncluded(f"more than {MOST_INCLUDED} resources")
+            raise TooManyIncluded(
+                f"The page would include more than {MOST_INCLUDED:,} resources. Ask for a smaller page."
+            )
         active = [include for include in includes if include.iterate]
         if not fresh or not active:
             break
@@ -48,7 +56,21 @@ def included(includes: Sequence[Include], matches: Sequence[Document], view: Vie
     return found
 
 
-def _forward(include: Include, documents: Iterable[Document], view: View) -> Asking[list[Document]]:
+def version_of(document: Document) -> Version:
+    """The version that a document holds; without a body where that is kept apart."""
+    return Version(
+        document["type"],
+        document["id"],
+        document["v"],
+        document["_id"],
+        document["at"],
+        document["method"],
+        document.get("body"),
+        document.get("label", ""),
+    )
+
+
+def _forward(plan: Plan, include: Include, documents: Iterable[Document], view: View) -> Asking[list[Document]]:
     pointers = [
         pointer
         for document in documents
@@ -56,8 +78,26 @@ def _forward(include: Include, documents: Iterable[Document], view: View) -> Ask
         for pointer in _pointers(include, document)
         if pointer.kind in view.types
     ]
+    if plan.may_come is not None:
+        shown = yield from _shown(plan.may_come, [pointer for pointer in pointers if pointer.version is not None])
+        pointers = [pointer for pointer in pointers if pointer.version is None or pointer[:2] in shown]
     pointed = yield from _resolve(dict.fromkeys(pointers), view)
     return [document for pointer in pointers for document in pointed.get(pointer, ())]
+
+
+def _shown(may_come: Callable[[Version], bool], pointers: Iterable[Pointer]) -> Asking[set[tuple[str, str]]]:
+    """The resources, of those that versions are pointed to of, whose current version may come."""
+    ids: dict[str, set[str]] = {}
+    for pointer in pointers:
+        ids.setdefault(pointer.kind, set()).add(pointer.id)
+    queries = [Query(kind, [{"$match": {"k": {"$in": sorted(wanted)}}}, *SHOWN]) for kind, wanted in ids.items()]
+    answers = (yield queries) if queries else []
+    return {
+        (query.kind, document["id"])
+        for query, documents in zip(queries, answers, strict=True)
+        for document in documents
+        if may_come(version_of({**document, "type": query.kind}))
+    }
 
 
 def _pointers(include: Include, document: Document) -> Iterator[Pointer]:
@@ -109,9 +149,6 @@ def _resolve(pointers: Collection[Pointer], view: View) -> Asking[Mapping[Pointe
                 for pointer in {named[key] for key in _names(document, named) if key in named}:
                     found.setdefault(pointer, []).append(document)
     return found
-
-
-SHOWN: list[Document] = [{"$project": {"prose": 0, "refs": 0}}]
 
 
 def _names(document: Document, named: Mapping[Any, Pointer]) -> Iterator[tuple[str, int | None]]:

@@ -51,7 +51,7 @@ def page(
     following = None
     if len(found) > limit:
         following = orjson.dumps([t, order.values(matches[-1])]).decode()
-    return Found(t, matches, (yield from included(plan.includes, matches, view)), following)
+    return Found(t, matches, (yield from included(plan, matches, view)), following)
 
 
 def count(plan: Plan, t: int, types: Sequence[str], *, concise: bool = False) -> Asking[int]:
