@@ -59,6 +59,7 @@ from fhir_server.search.index import Indexer
 from fhir_server.search.limits import Limits as SearchLimits
 from fhir_server.search.param_types.date import span_in
 from fhir_server.search.parameters import Parameters
+from fhir_server.search.plan import NOTHING, Plan
 from fhir_server.search.query import Searcher
 from fhir_server.settings import Settings
 from fhir_server.store.opening import MongoDatabase, Place, opened
@@ -179,6 +180,8 @@ class Service:
             await node.coverage.establish()
             self.fhir.context = node
             await self._prepare(node)
+            # The first search of a process reads what waits to be merged: here nobody waits for it.
+            await store.count(Plan({"Basic": NOTHING}))
             self.is_ready = True
             jobs = Jobs(node.repository, node.coverage, Lease(store, self._origin.clock), self._origin.clock)
             following = [asyncio.create_task(node.coverage.follow()), asyncio.create_task(self.entrance.follow())]

@@ -1,3 +1,5 @@
+from typing import Any
+
 import httpx
 import pytest
 
@@ -53,3 +55,11 @@ def test_what_no_page_is_at_is_refused_with_an_outcome(server):
     answer = page(server, "nothing")
     assert answer.status_code == 404
     assert answer.json()["issue"][0]["code"] == "not-found"
+
+
+def test_what_waits_to_be_merged_is_read_before_anybody_asks(tmp_path):
+    with serving(tmp_path) as server:
+        server.create({"resourceType": "Patient"})
+    with serving(tmp_path) as server:
+        store: Any = server.node.repository._store
+        assert store._reader.search.tail.waiting == 1

@@ -7,6 +7,7 @@ import secrets
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any
 
 import pyotp
@@ -29,7 +30,14 @@ COMMON = frozenset(
 STEP_SECONDS = 30
 # 19 MiB, two passes: what OWASP asks for at the least, so that a few log-ins at once do not take the machine.
 HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-NOBODY = HASHER.hash(secrets.token_urlsafe(16))
+
+
+@cache
+def nobody() -> str:
+    """The hash of a password that nobody has, made when it is first asked for: it costs what a log-in costs."""
+    return HASHER.hash(secrets.token_urlsafe(16))
+
+
 """What the password of nobody is compared with, so that it takes as long as that of somebody."""
 
 
@@ -103,7 +111,7 @@ def with_password(person: Person, password: str, *, must_change: bool = False) -
 
 def knows_password(person: Person | None, password: str) -> bool:
     """Whether this is the person's password; it takes as long for nobody."""
-    known = person.password if person is not None and person.password else NOBODY
+    known = person.password if person is not None and person.password else nobody()
     try:
         HASHER.verify(known, as_typed(password)[: LONGEST_PASSWORD + 1])
     except (VerificationError, InvalidHashError):
