@@ -28,6 +28,9 @@ SCHEMA = 1
 OLDEST_SERVER = (4, 4)
 DUPLICATE = 11000
 SECONDS_TO_CONNECT = 3.0
+SECONDS_FOR_AN_ANSWER = 2.0
+"""After so long a reply to a small question is taken for lost."""
+
 PREFIX = collection("")
 RACERS = 16
 
@@ -195,10 +198,13 @@ def only_duplicates(failure: BulkWriteError) -> bool:
     return not details.get("writeConcernErrors") and all(e["code"] == DUPLICATE for e in details["writeErrors"])
 
 
-async def insistently(work: Callable[[], Awaitable[Result]], until: float) -> Result:
+async def insistently(
+    work: Callable[[], Awaitable[Result]], until: float, patience: float = SECONDS_FOR_AN_ANSWER
+) -> Result:
     """The result of work that may be done again, done until it succeeds or a moment of the loop's clock has come.
 
-    Raise Unavailable then: whether a write was done is not known.
+    An answer is waited for with some patience, the next time with twice as much. Raise Unavailable in the end: whether
+    a write was done is not known.
     """
     loop = asyncio.get_running_loop()
     pause = 0.02
@@ -207,7 +213,7 @@ async def insistently(work: Callable[[], Awaitable[Result]], until: float) -> Re
         try:
             if left <= 0:
                 raise unreachable()
-            with pymongo.timeout(left):
+            with pymongo.timeout(min(left, patience)):
                 return await work()
         except PyMongoError as failure:
             if not is_passing(failure):
@@ -216,6 +222,7 @@ async def insistently(work: Callable[[], Awaitable[Result]], until: float) -> Re
                 raise unreachable() from failure
         await asyncio.sleep(pause)
         pause = min(2 * pause, 0.5)
+        patience *= 2
 
 
 def unreachable() -> Unavailable:

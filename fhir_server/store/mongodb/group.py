@@ -12,6 +12,9 @@ from fhir_server.store.mongodb.carrier import Carrier
 from fhir_server.store.protocol import Committed, Unmet
 
 SECONDS_TO_COMMIT = 10.0
+BYTES_IN_A_SECOND = 2_000_000
+"""What is heavy may take so much longer."""
+
 MOST_REQUESTS = 256
 MOST_BYTES = 4_000_000
 
@@ -73,7 +76,8 @@ class GroupCommit:
         """Commit the first requests of a group; return how many have been answered."""
         work = self._participant.commit([each.asked for each in group])
         try:
-            settled = await self._carrier.drive(work, SECONDS_TO_COMMIT)
+            seconds = SECONDS_TO_COMMIT + sum(each.size for each in group) / BYTES_IN_A_SECOND
+            settled = await self._carrier.drive(work, seconds)
         except Unavailable as failure:
             for each in group:
                 settle(each.future, failure)

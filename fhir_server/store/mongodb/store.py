@@ -80,7 +80,7 @@ class MongoStore:
         database = Database(url, is_single=is_single)
         try:
             until = asyncio.get_running_loop().time() + SECONDS_TO_START
-            await insistently(database.establish, until)
+            await insistently(database.establish, until, SECONDS_TO_START)
             store = cls(database, carrier(database), Participant(clock, lambda: uuid4().hex))
             await store.recover()
         except BaseException:
@@ -206,7 +206,7 @@ class MongoStore:
                 await self.recover()
 
     async def _asked(self, work: Callable[[], Awaitable[Result]], seconds: float = SECONDS_TO_READ) -> Result:
-        return await insistently(work, asyncio.get_running_loop().time() + seconds)
+        return await insistently(work, asyncio.get_running_loop().time() + seconds, seconds / 2)
 
     async def _ready(self, plan: Plan, t: int | None) -> tuple[int, Sequence[str]]:
         """The snapshot to search at, and the types that have been stored by then."""
