@@ -186,7 +186,9 @@ class Include:
 class Plan:
     """A predicate for each resource type that is searched, the order of the matches, and what comes with them.
 
-    EVERY_TYPE stands for all types at once. Its predicate is rows of a number that all of them share.
+    EVERY_TYPE stands for all types at once. Its predicate is about rows whose numbers do not depend on the type (what
+    resources refer to, what they contain), joined by And, Or and Not, and about when resources were updated; some row
+    is always asked for. Such a plan is sorted by "updated" or "id" only, and may have arms of types beside it.
 
     Without `sort` the store chooses an order that it can follow without sorting; any order is total, and the same on
     every page. Of what would be included, only what `may_come` says comes along, and is followed further.

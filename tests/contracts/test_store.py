@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, rule
 
+from fhir_server.search.contained import CONTAINS, arms_of, moved
 from fhir_server.search.plan import (
     EVERYTHING,
     NOTHING,
@@ -24,6 +25,7 @@ from fhir_server.search.plan import (
     Not,
     Or,
     Plan,
+    Present,
     Referrer,
     Row,
     Sort,
@@ -31,6 +33,7 @@ from fhir_server.search.plan import (
     Text,
     Updated,
 )
+from fhir_server.search.row import Reference
 from fhir_server.store.protocol import (
     PLACES,
     Change,
@@ -624,3 +627,50 @@ def test_any_sequence_of_commits_and_searches_agrees_with_the_model(kind, server
         max_examples=60, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
     )
     machine.TestCase().runTest()
+
+
+def test_a_chain_goes_into_what_is_contained(store, run):
+    inside = Reference.INSIDE
+    within_first = [(SUBJECT + inside, 0, "Patient"), (moved(NAME, 0), "an", ""), (moved(NAME, 1), "chi", "")]
+    run(put(store, change("Patient", "a", (NAME, "an", ""))))
+    run(
+        put(
+            store,
+            change("Observation", "o", *within_first),
+            change("Observation", "p", (SUBJECT, "a", "Patient")),
+            change("Observation", "q", (SUBJECT + inside, 1, "Patient"), (moved(NAME, 1), "binh", "")),
+        )
+    )
+    for name, expected in (("an", {"o", "p"}), ("binh", {"q"}), ("chi", set())):
+        plan = Plan({"Observation": Chain(SUBJECT, (("Patient", matching(NAME, v=name)),))})
+        assert {i for _, i in run(all_keys(store, plan))} == expected
+        assert run(store.count(plan)) == len(expected)
+
+
+def test_what_is_contained_is_found_by_what_contains_it(store, run):
+    contained = [(moved(CONTAINS, 0), "Patient", ""), (moved(NAME, 0), "an", ""), (CONTAINS, "Observation", "")]
+    own = [(moved(CONTAINS, 2), "Patient", ""), (moved(NAME, 2), "an", ""), (CONTAINS, "Patient", ""), (NAME, "an", "")]
+    run(put(store, change("Patient", "a", (NAME, "an", "")), change("Patient", "b", *own)))
+    run(put(store, change("Observation", "o", *contained), change("Observation", "p", (CODE, "x", ""))))
+    asked = {"Patient": matching(NAME, v="an")}
+    for alone, expected in ((True, {"b", "o"}), (False, {"a", "b", "o"})):
+        plan = Plan(arms_of(asked, asked, alone=alone))
+        assert sorted(i for _, i in run(all_keys(store, plan))) == sorted(expected)
+        assert run(store.count(plan)) == len(expected)
+    nameless = {"Patient": Not(Present(NAME))}
+    assert run(all_keys(store, Plan(arms_of(nameless, nameless, alone=True)))) == []
+
+
+def test_joins_follow_canonicals_and_their_versions(store, run):
+    version, canonical = IDENTIFIER + 1, SUBJECT + Reference.CANONICAL
+    run(put(store, change("Patient", "a", (NAME, "urn:q", ""), (version, "1", ""), (IDENTIFIER, "x", ""))))
+    run(put(store, change("Patient", "b", (NAME, "urn:q", ""), (version, "2-b", ""), (IDENTIFIER, "y", ""))))
+    held = {"any": "", "one": "1", "two": "2-B", "none": "3"}
+    for name, asked in held.items():
+        run(put(store, change("Observation", name, (canonical, "urn:q", asked), (CODE, name, ""))))
+    for value, expected in (("x", {"any", "one"}), ("y", {"any", "two"}), ("z", set())):
+        chain = Chain(SUBJECT, (("Patient", matching(IDENTIFIER, v=value)),), (("Patient", NAME, version),))
+        assert {i for _, i in run(all_keys(store, Plan({"Observation": chain})))} == expected
+    for name, expected in (("any", {"a", "b"}), ("one", {"a"}), ("two", {"b"}), ("none", set())):
+        referrer = Referrer(SUBJECT, "Observation", matching(CODE, v=name), (NAME, version))
+        assert {i for _, i in run(all_keys(store, Plan({"Patient": referrer})))} == expected
