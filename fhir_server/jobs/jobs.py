@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,10 @@ class Lost(Exception):
     """The work is not this process's any more: the Task was cancelled or deleted, or the lease went to another."""
 
 
+class Cancelled(Lost):
+    """The Task was cancelled by a client."""
+
+
 @dataclass(slots=True)
 class Course:
     """Where a job is: the types, the mark of their definitions, the place in the order of commits, the count."""
@@ -52,6 +57,10 @@ class Course:
     total: int
     place: int = 0
     indexed: int = 0
+
+    def begin_again(self, other: Course) -> None:
+        """Be where another course begins."""
+        self.mark, self.total, self.place, self.indexed = other.mark, other.total, other.place, other.indexed
 
     def results(self) -> dict[str, int | str]:
         """What the Task says of it."""
@@ -151,15 +160,33 @@ class Reindexing:
             await self._save("failed", {}, "Its inputs of the code type must name resource types.")
             return
         course = await self._course(kinds)
+        try:
+            await self._finish(course)
+        except Cancelled:
+            await self._tell_where_it_ended(course)
+            raise
+
+    async def _finish(self, course: Course) -> None:
+        kinds = course.kinds
         while True:
             await self._save("in-progress", course.results())
             while not await self._is_through(course):
                 await self._step(course)
             if await self._coverage.complete(kinds, course.mark):
                 break
-            course = await self._begun(kinds)
+            course.begin_again(await self._begun(kinds))
         await self._save("completed", course.results())
         self._tell(course.total, course.total)
+
+    async def _tell_where_it_ended(self, course: Course) -> None:
+        """Say so in the Task, which no process works on any more; what its client wrote there stays."""
+        results = course.results()
+        body = advanced(
+            self._task, "cancelled", self._now(), results, f"Cancelled: {results['indexed']} of {course.total} indexed."
+        )
+        body |= {"statusReason": self._task["statusReason"]} if "statusReason" in self._task else {}
+        with suppress(Conflict):
+            await self._repository.write([Write("PUT", "Task", self._id, sent=_sent(body), match=(self._version,))])
 
     async def _course(self, kinds: frozenset[str]) -> Course:
         """Where an interrupted job was, if definitions are still the same."""
@@ -201,7 +228,9 @@ class Reindexing:
         version = await self._current()
         self._task, self._version = orjson.loads(version.body or b"{}"), version.version
         if self._task.get("status") not in OPEN or not is_job(self._task, REINDEX):
-            raise Lost(f"its status is {self._task.get('status')}")
+            raise (Cancelled if self._task.get("status") == "cancelled" else Lost)(
+                f"its status is {self._task.get('status')}"
+            )
 
     async def _current(self) -> Version:
         try:

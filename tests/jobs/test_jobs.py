@@ -155,6 +155,38 @@ def test_a_cancelled_job_stops_and_is_not_begun_anew(monkeypatch):
         assert told(server, "Patient?colour=red&_summary=count") == (2, [])
 
 
+PATCHED = [{"op": "replace", "path": "/status", "value": "cancelled"}]
+
+
+def test_a_job_cancelled_by_a_patch_says_how_far_it_came(monkeypatch):
+    monkeypatch.setattr(jobs, "SECONDS_TO_SETTLE", LONG)
+    with serving(works=True) as server:
+        stored(server, 4)
+        server.put(parameter())
+        (task,) = until(lambda: [t for t in tasks(server, "in-progress") if t["output"][0]["valueInteger"] == 4])
+        path = f"Task/{task['id']}"
+        answer = server.ask("PATCH", path, PATCHED, content_type="application/json-patch+json")
+        assert answer.status_code == 200, answer.text
+        ended = until(lambda: (t := server.get(path).json()).get("statusReason") and t)
+        assert ended["status"] == "cancelled"
+        assert ended["statusReason"]["text"] == "Cancelled: 4 of 4 indexed."
+        assert ended["executionPeriod"]["end"]
+
+
+def test_a_job_whose_task_is_deleted_stops(monkeypatch):
+    monkeypatch.setattr(jobs, "SECONDS_TO_SETTLE", LONG)
+    with serving(works=True) as server:
+        stored(server, 4)
+        server.put(parameter())
+        (task,) = until(lambda: tasks(server, "in-progress"))
+        assert server.ask("DELETE", f"Task/{task['id']}").status_code == 204
+        assert told(server, "Patient?colour=red&_summary=count")[1] == ["incomplete"]
+        monkeypatch.setattr(jobs, "SECONDS_TO_SETTLE", 0.0)
+        # What the index lacks is begun anew, under the same name: a deletion is no wish that it stays so.
+        until(lambda: tasks(server, "completed"))
+        assert told(server, "Patient?colour=red&_summary=count") == (2, [])
+
+
 def test_a_job_goes_on_after_a_restart(tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "SECONDS_TO_SETTLE", LONG)
     with serving(tmp_path, works=True) as server:
