@@ -93,10 +93,14 @@ def prose(body: bytes) -> Document:
     return {"narrative": narrative, "content": content, "phrases": {"narrative": told, "content": whole}}
 
 
-def indexes() -> list[Index]:
-    """The indexes of every collection of versions: keys with their direction, and options."""
+def indexes(*, is_sharded: bool = False) -> list[Index]:
+    """The indexes of every collection of versions: keys with their direction, and options.
+
+    That `k` is unique is for speed where only unique indexes are kept; `_id` keeps a version from being there twice.
+    On a sharded cluster an index is unique only if it begins with the shard key, which is the id.
+    """
     return [
-        ([("k", 1)], {"unique": True, "name": "current"}),
+        ([("k", 1)], {"unique": not is_sharded, "name": "current"}),
         ([("id", 1), ("to", 1)], {"name": "id"}),
         ([("rows.p", 1), ("rows.v", 1), ("born", 1), ("rows.x", 1), ("to", 1)], {"name": "rows"}),
         ([("refs", 1), ("to", 1)], {"name": "refs"}),
