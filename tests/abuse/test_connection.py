@@ -56,24 +56,26 @@ def connected(program: Program) -> socket.socket:
 
 def told(program: Program, *parts: bytes) -> bytes:
     """What the server answers to these bytes until it closes the connection, or says no more."""
-    answer = b""
+    answer, has_body = b"", not parts[0].startswith(b"HEAD ")
     with connected(program) as connection:
         for part in parts:
             connection.sendall(part)
         try:
             while received := connection.recv(65536):
                 answer += received
-                connection.settimeout(SECONDS_OF_SILENCE if is_complete(answer) else PATIENCE)
+                connection.settimeout(SECONDS_OF_SILENCE if is_complete(answer, has_body=has_body) else PATIENCE)
         except TimeoutError:
-            assert is_complete(answer), answer
+            assert is_complete(answer, has_body=has_body), answer
     return answer
 
 
-def is_complete(answer: bytes) -> bool:
+def is_complete(answer: bytes, *, has_body: bool = True) -> bool:
     """Whether an answer has come whole."""
     head, blank, body = answer.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
-    return bool(blank) and (length is None or head.startswith(b"HTTP/1.1 1") or len(body) >= int(length[1]))
+    return bool(blank) and (
+        not has_body or length is None or head.startswith(b"HTTP/1.1 1") or len(body) >= int(length[1])
+    )
 
 
 def told_while_sending(program: Program, first: bytes, again_and_again: bytes) -> bytes:
