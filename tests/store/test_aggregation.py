@@ -22,6 +22,7 @@ from fhir_server.search.plan import (
     Not,
     Or,
     Plan,
+    Predicate,
     Referrer,
     Row,
     Sort,
@@ -133,6 +134,18 @@ def test_a_pattern_for_a_text_matches_that_text_alone(text, other):
 )
 def test_what_is_always_or_never_so_is_not_asked(predicate, expected):
     assert condition_of(predicate) == expected
+
+
+def test_conditions_of_one_kind_stand_side_by_side_and_deep_ones_are_refused():
+    either: Predicate = Row(8)
+    mixed: Predicate = Row(8)
+    for n in range(100):
+        either = Or((either, Row(8 * n)))
+        mixed = (Or if n % 2 else And)((mixed, Row(8 * n)))
+    assert len(condition_of(either)["$or"]) == 101
+    with pytest.raises(TooCostly):
+        asked(search.count(Plan({"Patient": mixed}), 1, TYPES))
+    assert asked(search.count(Plan({"Patient": either}), 1, TYPES), [[{"found": 1}]])[1] == 1
 
 
 def test_tests_of_one_row_are_asked_of_one_element():

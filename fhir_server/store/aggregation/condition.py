@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from fhir_server.errors import TooCostly
 from fhir_server.search.plan import (
     And,
     Chain,
@@ -31,6 +33,9 @@ from fhir_server.store.prose import Phrase, Wording, wording
 EARTH_RADIUS = 6_371_008.8
 METRES_PER_DEGREE = EARTH_RADIUS * math.pi / 180
 LAST_CHARACTER = "\U0010ffff"
+DEEPEST = 120
+"""Documents and lists within each other: MongoDB takes 200, and 100 of the operators that are nested so."""
+
 ALWAYS: Document = {}
 NEVER: Document = {"_id": {"$in": []}}
 
@@ -68,7 +73,7 @@ def condition(predicate: Predicate, join: Join) -> Document:
 
 def all_of(conditions: Sequence[Document]) -> Document:
     """The condition that all hold."""
-    told = [one for one in conditions if one != ALWAYS]
+    told = [part for one in conditions if one != ALWAYS for part in parts_of("$and", one)]
     if NEVER in told:
         return NEVER
     return told[0] if len(told) == 1 else {"$and": told} if told else ALWAYS
@@ -76,10 +81,31 @@ def all_of(conditions: Sequence[Document]) -> Document:
 
 def any_of(conditions: Sequence[Document]) -> Document:
     """The condition that one holds."""
-    told = [one for one in conditions if one != NEVER]
+    told = [part for one in conditions if one != NEVER for part in parts_of("$or", one)]
     if ALWAYS in told:
         return ALWAYS
     return told[0] if len(told) == 1 else {"$or": told} if told else NEVER
+
+
+def parts_of(operator: str, one: Document) -> Sequence[Document]:
+    """The parts of a condition that is joined by the same operator, so that long ones do not become deep."""
+    return one[operator] if one.keys() == {operator} else [one]
+
+
+def checked(one: Document) -> Document:
+    """The condition; TooCostly where it is nested deeper than a server reads."""
+    if depth(one) > DEEPEST:
+        raise TooCostly("The conditions of the search are nested too deep. Put what belongs together in parentheses.")
+    return one
+
+
+def depth(one: Any) -> int:
+    """How deep a condition is nested."""
+    if isinstance(one, dict):
+        return 1 + max(map(depth, one.values()), default=0)
+    if isinstance(one, list) and one and isinstance(one[0], dict):
+        return 1 + max(map(depth, one))
+    return 1
 
 
 def none_of(one: Document) -> Document:

@@ -26,7 +26,7 @@ from fhir_server.search.plan import (
 )
 from fhir_server.search.row import Reference
 from fhir_server.store.aggregation import canonical
-from fhir_server.store.aggregation.condition import NEVER, all_of, any_of, condition
+from fhir_server.store.aggregation.condition import NEVER, all_of, any_of, checked, condition
 from fhir_server.store.aggregation.document import Document, collection, reference
 
 MOST_PICKED = 1000
@@ -147,7 +147,7 @@ class Joins:
             found = [{f"{lookup.field}.0": {"$exists": True}} for lookup in answer.lookups]
             return any_of([condition(answer.predicate, decided), *found])
 
-        return condition(predicate, decided)
+        return checked(condition(predicate, decided))
 
     def _lookups(self, kind: str, predicate: Predicate) -> list[Lookup]:
         return [lookup for join in joins_in(predicate) for lookup in self._answers[kind, join].lookups]
