@@ -71,7 +71,8 @@ from fhir_server.validation.validator import Validator
 DATABASE = "nhipcau.sqlite"
 KEY_FILE = "cursor.key"
 KEY_NOTE = "cursor key"
-COLLECTOR = (20_000, 50, 100)
+COLLECTOR = (100_000, 10, 100)
+"""When Python looks for cycles: rarely within a request, since a large Bundle alone is some 50,000 live objects."""
 
 PAGE = resources.files("fhir_server").joinpath("start_page")
 PAGE_FILES = {

@@ -108,13 +108,15 @@ class Merge:
     def _by_value(self, segment: Segment, after: Sequence[Any] | None, budget: int) -> tuple[int, list[Any] | None]:
         """Insert the next rows, in the order of values, that the segment's last states have."""
         order = "d.p, d.v, d.x, d.r, d.w, d.y, d.n"
+        join, values = f" CROSS JOIN {segment.life} l WHERE l.rid=d.r AND l.vid=d.w AND l.died=?", [LIVING]
+        if segment.has_last_states_only:
+            join, values = " WHERE ?", [1]
         beyond = "" if after is None else f" AND ({order})>(?,?,?,?,?,?,?)"
         found = rows(
             self._reader,
             f"SELECT d.p, d.v, d.x, d.r, d.y, d.n FROM {segment.held} d INDEXED BY sought_{segment.slot}"
-            f" CROSS JOIN {segment.life} l WHERE l.rid=d.r AND l.vid=d.w AND l.died=?{beyond}"
-            f" ORDER BY {order} LIMIT ?",
-            (LIVING, *(after or ()), budget),
+            f"{join}{beyond} ORDER BY {order} LIMIT ?",
+            (*values, *(after or ()), budget),
         )
         if not found:
             return 1, None

@@ -78,6 +78,11 @@ class Segment:
         return 1 + 2 * self.rows / max(self.versions, 1)
 
     @property
+    def has_last_states_only(self) -> bool:
+        """Whether each of its rows is of a version that no other follows in it, as where all is new."""
+        return len(self.latest) == self.versions and not self.remembers
+
+    @property
     def life(self) -> str:
         """When its versions lived."""
         return f"tail.life_{self.slot}"
