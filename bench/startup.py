@@ -1,16 +1,21 @@
-"""What a process pays before its first resource: CPU and memory of fresh interpreters."""
+"""What a process pays before its first resource: CPU and memory of fresh interpreters and servers."""
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+from bench import load
 from bench.figure import Figure
+from bench.http import started
 
 ROUNDS = 5
+PATIENT = b'{"resourceType":"Patient","name":[{"text":"A"}]}'
 NOTHING = "pass"
 DEFINITIONS = "from fhir_server.definitions.registry import r4; r4().type('Patient')"
 FIRST_PATIENT = (
@@ -20,13 +25,43 @@ FIRST_PATIENT = (
 
 
 def measure(shared: Path) -> list[Figure]:
-    """CPU seconds beyond a bare interpreter, and memory of a process that has validated a Patient."""
+    """CPU seconds beyond a bare interpreter, memory of a process that has validated a Patient, a server's first 201."""
     bare = cpu_seconds(NOTHING)
     return [
         Figure("startup-definitions", cpu_seconds(DEFINITIONS) - bare, "CPU-seconds"),
         Figure("startup-first-validation", cpu_seconds(FIRST_PATIENT) - bare, "CPU-seconds"),
         Figure("memory-first-validation", peak_mebibytes(FIRST_PATIENT), "MiB"),
+        *first_created(),
     ]
+
+
+def first_created() -> list[Figure]:
+    """From the start of a server on an empty folder to its first 201: the medians of time, CPU and memory."""
+    runs = [created_once() for _ in range(ROUNDS)]
+    wall, cpu, memory = (statistics.median(each) for each in zip(*runs, strict=True))
+    return [
+        Figure("startup-first-create", wall, "seconds"),
+        Figure("startup-first-create-cpu", cpu, "CPU-seconds"),
+        Figure("memory-first-create", memory / 2**20, "MiB"),
+    ]
+
+
+def created_once() -> tuple[float, float, float]:
+    """Seconds, CPU seconds and bytes of one server."""
+    begun = time.perf_counter()
+    with started() as server:
+        assert server.process is not None
+        asyncio.run(create(server.base))
+        wall = time.perf_counter() - begun
+        return wall, load.cpu_seconds(server.process), load.memory_bytes(server.process)
+
+
+async def create(base: str) -> None:
+    """Create a Patient."""
+    client = load.Client(base)
+    answer = await client.ask("POST", "Patient", PATIENT)
+    assert answer.status == 201
+    client.close()
 
 
 def cpu_seconds(program: str) -> float:
