@@ -14,7 +14,7 @@ from fhir_server.repository.history import Window, versions_in, window_of
 from fhir_server.repository.labelling import remembered
 from fhir_server.repository.permission import Permission, labelled, visible
 from fhir_server.repository.reference import Key
-from fhir_server.repository.seen import Access, seen_page, seen_versions
+from fhir_server.repository.seen import Access, seen_count, seen_page, seen_versions
 from fhir_server.repository.sight import Sights
 from fhir_server.repository.write import Found, Saved, Write, placed
 from fhir_server.search.contained import Alone
@@ -147,7 +147,7 @@ class Repository:
     async def count(self, plan: Plan, t: int | None = None) -> int:
         """How many resources a search finds."""
         if self._is_bound:
-            plan = (await self._sights()).narrowed(plan)
+            return await seen_count(self._store, await self._sights(), plan, t)
         return await self._store.count(plan, t)
 
     async def window(self, since: str | None, at: str | None, before: int | None) -> Window:

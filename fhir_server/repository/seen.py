@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from fhir_server.access.caller import LOCAL, Caller
 from fhir_server.access.standing import Standing
+from fhir_server.errors import TooCostly
 from fhir_server.repository.attempt import Means
 from fhir_server.repository.circumstances import Circumstances
 from fhir_server.repository.history import Window, versions_in
@@ -19,6 +20,8 @@ from fhir_server.settings import Settings
 from fhir_server.store.protocol import Page, Scope, Store, Version
 
 MOST_CALLERS = 2000
+MOST_COUNTED_ONE_BY_ONE = 20_000
+COUNTED_AT_ONCE = 1000
 LABELLED = "labelled"
 """The note that says that versions have labels, which every process then goes on to give them."""
 
@@ -82,6 +85,22 @@ async def seen_page(store: Store, sights: Sights, plan: Plan, limit: int, cursor
         page = await store.run(narrowed, limit - len(found), page.following)
         found += (version for version in page.matches if sights.shows(version, "s"))
     return replace(page, matches=tuple(found))
+
+
+async def seen_count(store: Store, sights: Sights, plan: Plan, t: int | None) -> int:
+    """How many matches of a search the caller may see; raise TooCostly where very many would have to be looked at."""
+    narrowed = sights.narrowed(plan)
+    if EVERY_TYPE not in plan.arms:
+        return await store.count(narrowed, t)
+    total, looked_at, cursor = 0, 0, None
+    while looked_at < MOST_COUNTED_ONE_BY_ONE:
+        page = await store.run(narrowed, COUNTED_AT_ONCE, cursor, None if cursor else t)
+        total += sum(sights.shows(version, "s") for version in page.matches)
+        looked_at += len(page.matches)
+        cursor = page.following
+        if cursor is None:
+            return total
+    raise TooCostly(f"More than {MOST_COUNTED_ONE_BY_ONE:,} resources would have to be looked at to count these.")
 
 
 async def seen_versions(store: Store, sights: Sights, scope: Scope, window: Window, limit: int) -> Sequence[Version]:
