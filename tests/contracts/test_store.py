@@ -19,6 +19,7 @@ from fhir_server.search.contained import CONTAINS, arms_of, moved
 from fhir_server.search.plan import (
     EVERYTHING,
     NOTHING,
+    And,
     Chain,
     Ids,
     Include,
@@ -395,6 +396,16 @@ def test_words_are_found_in_narrative_and_content(store, run, expression, expect
     assert run(store.count(Plan({"Patient": Text("narrative", "dang")}))) == 0
     assert run(store.count(Plan({"Patient": Not(Text("narrative", "beo"))}))) == 2
     assert run(store.count(Plan({"Patient": Text("narrative", "beo")}), t=1)) == 2
+
+
+def test_a_resource_with_several_rows_in_a_range_is_found_once(store, run):
+    run(put(store, change("Observation", "o", (DATE, 1, 9), (DATE, 2, 9), (DATE, 3, 9))))
+    asked = Row(DATE, (Test("v", ">", 0),))
+    for predicate in (asked, And((asked,)), Or((asked,)), Or((And((asked,)),)), And((Or((asked,)), asked))):
+        for sort in ((), (Sort("id"),), (Sort("row", {"Observation": DATE}),)):
+            plan = Plan({"Observation": predicate}, sort)
+            assert run(all_keys(store, plan, 1)) == [("Observation", "o")]
+            assert run(store.count(plan)) == 1
 
 
 def test_words_are_found_in_the_type_that_is_searched(store, run):

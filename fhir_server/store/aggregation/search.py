@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import orjson
 
 from fhir_server.search.plan import EVERY_TYPE, Plan, Predicate
-from fhir_server.store.aggregation.document import Document
+from fhir_server.store.aggregation.document import Document, collection
 from fhir_server.store.aggregation.inclusion import included
 from fhir_server.store.aggregation.join import Asking, Joins, Matching, Query, View
 from fhir_server.store.aggregation.order import Order, order_of
@@ -42,7 +42,7 @@ def page(
     found: list[Document] = []
     queries = []
     for arm, kind, matching in (yield from _matchings(plan, view)):
-        queries.append(Query(kind, _paged(matching, arm, order, after, limit + 1)))
+        queries.append(Query(kind, _paged(matching, (arm, kind), order, after, limit + 1)))
     answers = (yield queries) if queries else []
     for query, documents in zip(queries, answers, strict=True):
         found += [{**document, "type": query.kind} for document in documents]
@@ -90,10 +90,24 @@ def _spread(plan: Plan, types: Sequence[str]) -> Iterator[tuple[str, str, Predic
                 yield arm, kind, predicate
 
 
-def _paged(matching: Matching, arm: str, order: Order, after: Sequence[object] | None, limit: int) -> list[Document]:
-    """The stages of a page of one type: it is sorted before joins, so that those stop when the page is full."""
+def _paged(
+    matching: Matching, query: tuple[str, str], order: Order, after: Sequence[object] | None, limit: int
+) -> list[Document]:
+    """The stages of a page of one type: it is sorted before joins, so that those stop when the page is full.
+
+    What is sorted whole, because a join follows and no index has its order, is sorted without bodies.
+    """
+    arm, kind = query
     beyond = order.beyond(after)
     between = order.keys(arm)
     if beyond is not None:
         between.append({"$match": beyond})
-    return [*matching.stages(*between, order.sorting), {"$limit": limit}, {"$project": {"prose": 0, "refs": 0}}]
+    shown: list[Document] = [{"$limit": limit}, {"$project": {"prose": 0, "refs": 0}}]
+    if matching.joins and order.best:
+        between.append({"$project": {"body": 0}})
+        shown += [
+            {"$lookup": {"from": collection(kind), "localField": "_id", "foreignField": "_id", "as": "whole"}},
+            {"$addFields": {"body": {"$arrayElemAt": ["$whole.body", 0]}}},
+            {"$project": {"whole": 0}},
+        ]
+    return [*matching.stages(*between, order.sorting), *shown]

@@ -132,7 +132,8 @@ class Union:
         if not self.branches:
             return " FROM (SELECT 0 AS r, 0 AS w WHERE 0) d WHERE 1"
         columns = "d.r AS r" if side.slot is None else "d.r AS r, d.w AS w"
-        parts = [f"SELECT {columns}{branch.clause(side, conditions, arguments)}" for branch in self.branches]
+        once = "DISTINCT " if len(self.branches) == 1 else ""  # several are made distinct by UNION
+        parts = [f"SELECT {once}{columns}{branch.clause(side, conditions, arguments)}" for branch in self.branches]
         return f" FROM ({' UNION '.join(parts)}) d WHERE 1"
 
 
