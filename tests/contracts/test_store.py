@@ -631,6 +631,8 @@ def test_any_sequence_of_commits_and_searches_agrees_with_the_model(kind, server
     """With `few` at 1, no search in SQLite sorts what it could follow, and none picks what it could look up."""
     monkeypatch.setattr(search, "FEW_ENOUGH_TO_SORT", few)
     monkeypatch.setattr(join, "MOST_PICKED", few)
+    monkeypatch.setattr(search, "FIRST_WALKED", few)
+    monkeypatch.setattr(search, "MOST_SORTED", 2 if few == 1 else search.MOST_SORTED)
     monkeypatch.setattr(source, "MOST_BRANCHES", 3 if few == 1 else source.MOST_BRANCHES)
     opening = partial(open_store, kind, server=server)
     machine: Any = type("Against", (AgainstTheModel,), {"open": staticmethod(opening)})

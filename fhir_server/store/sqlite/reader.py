@@ -9,14 +9,18 @@ from typing import Any
 
 import orjson
 
+from fhir_server.errors import TooCostly
 from fhir_server.search.plan import Plan
 from fhir_server.store.protocol import Page, Version
-from fhir_server.store.sqlite.connection import Connection, connect
+from fhir_server.store.sqlite.connection import Connection, Interrupted, connect
 from fhir_server.store.sqlite.inclusion import Inclusion
 from fhir_server.store.sqlite.reading import Reading
 from fhir_server.store.sqlite.search import Match, Search
 
 STEPS_BETWEEN_LOOKS = 20_000
+
+SECONDS_IN_A_TURN = 0.5
+"""A condition of a write that takes longer is refused: all other writers wait for it."""
 
 PATIENCE = 10
 """How many times longer than its own work a search may take: a busy machine does not make it a long one."""
@@ -52,12 +56,20 @@ class Reader:
             return self.search.count(plan)
 
     def find(self, plan: Plan, most: int) -> frozenset[tuple[str, str]]:
-        """At most so many of the resources that match in what is committed; it is never interrupted."""
-        seconds, self._seconds = self._seconds, None
+        """At most so many of the resources that match in what is committed, asked while other writers wait.
+
+        TooCostly where they would wait too long.
+        """
+        seconds, self._seconds = self._seconds, SECONDS_IN_A_TURN
         try:
             with Snapshot(self, None):
                 found: list[Match] = self.search.page(plan, most, None)[0]
                 return frozenset((v.type, v.id) for v in self._shown(found))
+        except Interrupted:
+            raise TooCostly(
+                "The condition takes too long to decide while other writes wait: name what an index finds, such as an"
+                " identifier."
+            ) from None
         finally:
             self._seconds = seconds
 

@@ -39,6 +39,12 @@ FEW_ENOUGH_TO_SORT = 2000
 FEW_ENOUGH_TO_ORDER = 50
 """The candidates that are sorted though nobody asked for an order."""
 
+FIRST_WALKED = 5000
+"""The rows that are walked along an order before it is asked whether sorting were less work."""
+
+MOST_SORTED = 20_000
+"""The candidates that are sorted where walking along the order finds hardly any of them: some 80 ms."""
+
 ESTIMATES = 4096
 ESTIMATE_LASTS = 5000
 """An estimate is made again after so many commits."""
@@ -94,6 +100,7 @@ class Search:
         self.joins = Joins(connection)
         self.canonicals = Canonicals(self)
         self._estimates = Memo(ESTIMATES)
+        self._ahead = Memo(ESTIMATES)
 
     def begin(self, t: int | None) -> int:
         """Learn what is committed, and choose the sides that know the snapshot; return its number."""
@@ -248,6 +255,13 @@ class Search:
         known = self._estimates.get((source, age)) if isinstance(source, Rows) else None
         if known is not None:
             return int(known)
+        size = self._count_of(source, most)
+        if isinstance(source, Rows) and size >= FEW_ENOUGH_TO_SORT:
+            self._estimates.keep((source, age), size)
+        return size
+
+    def _count_of(self, source: Source, most: int) -> int:
+        """How many candidates a source gives on all sides, counted up to so many."""
         size = 0
         for side in self.sides:
             arguments: list[Value] = []
@@ -256,8 +270,6 @@ class Search:
             size += value(self.connection, statement, (*arguments, most - size))
             if size >= most:
                 break
-        if isinstance(source, Rows) and size >= FEW_ENOUGH_TO_SORT:
-            self._estimates.keep((source, age), size)
         return size
 
     # ---- in which order
@@ -366,9 +378,10 @@ class Search:
         number = first.numbers[arm.name]
         found: list[Match] = []
         if (keys is None or not keys[0]) and number in self.conditions.used:
-            walk = replace(arm, source=Rows(number), part=None)
-            for side in self.sides:
-                found += self._along(sort, walk, side, order, keys, limit)
+            walked = self._walk(sort, arm, order, keys, limit)
+            if walked is None:
+                return self._sorted(sort, arm, order, keys, limit)
+            found = walked
         if len(found) < limit:
             missing = replace(arm, predicate=And((arm.predicate, Not(Row(number)))))
             found += self._sorted(sort, missing, order, keys, limit)
@@ -389,37 +402,106 @@ class Search:
             found += self._matches(statement, arguments, limit)
         return found
 
+    def _walk(
+        self, sort: Sequence[Sort], arm: Arm, order: Order, keys: Sequence[Any] | None, limit: int
+    ) -> list[Match] | None:
+        """Along the rows of the first key on each side, no further than the page needs.
+
+        None where hardly any of the first rows is of a match, and it is less work to sort all candidates.
+        """
+        number = sort[0].numbers[arm.name]
+        along = replace(arm, source=Rows(number), part=None)
+        found: list[Match] = []
+        for side in self.sides:
+            last = end_of_page(found, order, limit)
+            if side.slot is None and arm.part is not None and last is None:
+                near = self._row_ahead(number, None if keys is None else keys[1], down=order.descending[1])
+                first = self._along(sort, along, side, order, keys, limit, near)
+                if len(found) + len(first) < limit and near is not None and self._are_sortable(arm.source):
+                    return None
+                last = near if len(found) + len(first) >= limit else None
+                if last is not None or near is None:
+                    found += first
+                    continue
+            found += self._along(sort, along, side, order, keys, limit, last)
+        return found
+
+    def _row_ahead(self, number: int, start: Value, *, down: bool) -> Value:
+        """The value that stands so many rows further as are walked before sorting is thought of; None: there is none.
+
+        From the beginning, it may be one that stood there some time ago.
+        """
+        age = self.tail.last // PLACES // ESTIMATE_LASTS
+        known = self._ahead.get((number, down, age)) if start is None else None
+        if known is not None:
+            return known[0]  # type: ignore[no-any-return]
+        beyond = "" if start is None else f" AND v{'<=' if down else '>='}?"
+        statement = f"SELECT v FROM sought WHERE p=?{beyond} ORDER BY v{' DESC' if down else ''} LIMIT 1 OFFSET ?"
+        arguments = (number, FIRST_WALKED) if start is None else (number, start, FIRST_WALKED)
+        found: Value = value(self.connection, statement, arguments)
+        if start is None:
+            self._ahead.keep((number, down, age), (found,))
+        return found
+
+    def _are_sortable(self, source: Source) -> bool:
+        return self._count_of(source, MOST_SORTED) < MOST_SORTED
+
     def _along(
-        self, sort: Sequence[Sort], arm: Arm, side: Side, order: Order, keys: Sequence[Any] | None, limit: int
+        self,
+        sort: Sequence[Sort],
+        arm: Arm,
+        side: Side,
+        order: Order,
+        keys: Sequence[Any] | None,
+        limit: int,
+        last: Value,
     ) -> list[Match]:
-        """Along the rows of the first key, of each resource only the row that it is ordered by."""
+        """Along the rows of the first key up to the last value, of each resource only the row that it is ordered by."""
         assert isinstance(arm.source, Rows)
         arguments: list[Value] = []
         down = sort[0].descending
-        columns = ["0", "d.v", "d.x"]
         if len(sort) > 1:
+            last = self._end_of_first_key(arm, side, keys, limit, last, down=down)
             columns = ["0", "d.v", *self._key_columns(sort[1:], arm, side, arguments, single=False)]
-        selected = ",".join([*columns, "d.r", side.version])
-        _, clause = self._matching(arm, side, arguments)
-        beyond = ">" if down else "<"
-        arguments.append(arm.source.number)
-        clause += (
-            f" AND NOT EXISTS(SELECT 1 FROM {side.held} h WHERE {side.key} AND h.p=? AND (h.v,h.x){beyond}(d.v,d.x))"
-        )
+        clause = self._best_rows(arm, side, arguments, last, down=down)
         way = " DESC" if down else ""
         if len(sort) > 1:
             if keys is not None:
                 clause += f" AND d.v{'<=' if down else '>='}?"
                 arguments.append(keys[1])
-            names = [f"k{n}" for n in range(len(columns))]
-            named = ",".join(f"{column} AS {name}" for column, name in zip(columns, names, strict=True))
+            named = ",".join(f"{column} AS k{n}" for n, column in enumerate(columns))
             inner = f"SELECT {named}, d.r AS r, {side.version} AS w{clause}"
             return self._matches(*_ordered(inner, order, keys, arguments), limit)
         if keys is not None:
             clause += _beyond(down=down)
             arguments += [keys[1], keys[1], keys[2], keys[2], keys[3]]
-        statement = f"SELECT {selected}{clause} ORDER BY d.v{way}, d.x{way}, d.r"
+        statement = f"SELECT 0, d.v, d.x, d.r, {side.version}{clause} ORDER BY d.v{way}, d.x{way}, d.r"
         return self._matches(statement, arguments, limit)
+
+    def _best_rows(self, arm: Arm, side: Side, arguments: list[Value], last: Value, *, down: bool) -> str:
+        """FROM and WHERE of the rows that resources are ordered by, up to a value."""
+        assert isinstance(arm.source, Rows)
+        _, clause = self._matching(arm, side, arguments)
+        arguments.append(arm.source.number)
+        better = f"(h.v,h.x){'>' if down else '<'}(d.v,d.x)"
+        clause += f" AND NOT EXISTS(SELECT 1 FROM {side.held} h WHERE {side.key} AND h.p=? AND {better})"
+        if last is not None:
+            clause += f" AND d.v{'>=' if down else '<='}?"
+            arguments.append(last)
+        return clause
+
+    def _end_of_first_key(
+        self, arm: Arm, side: Side, keys: Sequence[Any] | None, limit: int, last: Value, *, down: bool
+    ) -> Value:
+        """The value of the first key at which a page is full: only up to there must the other keys be compared."""
+        arguments: list[Value] = []
+        clause = self._best_rows(arm, side, arguments, last, down=down)
+        if keys is not None:
+            clause += f" AND d.v{'<' if down else '>'}?"
+            arguments.append(keys[1])
+        statement = f"SELECT d.v{clause} ORDER BY d.v{' DESC' if down else ''} LIMIT 1 OFFSET ?"
+        found: Value = value(self.connection, statement, (*arguments, limit - 1))
+        return last if found is None else found
 
     def _key_columns(
         self, sort: Sequence[Sort], arm: Arm, side: Side, arguments: list[Value], *, single: bool = True
@@ -491,6 +573,15 @@ def _ordered(
         beyond = f" WHERE {' OR '.join(options)}"
     listed = ",".join(f"{name} DESC" if down else name for name, down in zip(names, ways, strict=True))
     return f"SELECT {','.join(names)}, w FROM ({inner}){beyond} ORDER BY {listed}", values
+
+
+def end_of_page(found: Sequence[Match], order: Order, limit: int) -> Value:
+    """The first key of the last match of a page, beyond which nothing is wanted; None where it is not full."""
+    if len(found) < limit:
+        return None
+    values = sorted((match.keys[1] for match in found), key=_comparable, reverse=order.descending[1])
+    last: Value = values[limit - 1]
+    return last
 
 
 def sort_matches(found: list[Match], order: Order) -> None:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from fhir_server.resource.instant import Clock
 from fhir_server.search.plan import Plan
+from fhir_server.search.row import Memo
 from fhir_server.store.prose import asks_for_text
 from fhir_server.store.protocol import (
     PLACES,
@@ -30,7 +31,7 @@ from fhir_server.store.sqlite.group import GroupCommit
 from fhir_server.store.sqlite.join import RENEWED
 from fhir_server.store.sqlite.ledger import stretch
 from fhir_server.store.sqlite.merge import Merge
-from fhir_server.store.sqlite.prose import Prose
+from fhir_server.store.sqlite.prose import Prose, Telling
 from fhir_server.store.sqlite.reader import Reader
 from fhir_server.store.sqlite.turn import Turn
 from fhir_server.store.sqlite.writer import Writer
@@ -45,6 +46,10 @@ COUNT_RENEWED = "INSERT INTO note VALUES(?, '1') ON CONFLICT DO UPDATE SET text=
 
 SECONDS_IN_THE_LOOP = 0.02
 """A search that takes longer goes on in a thread, so that others need not wait for it."""
+
+LENGTHY = 512
+LENGTHY_FOR = 600.0
+"""For so many seconds, a search that took long is asked in the thread at once."""
 
 
 class SqliteStore:
@@ -63,8 +68,9 @@ class SqliteStore:
         self._reader = Reader(path, SECONDS_IN_THE_LOOP)
         self._writer = Writer(connection, clock, self._reader.find)
         self._merge = Merge(connection, self._reader.search.tail, self._reader.connection, most_waiting)
-        self._prose = Prose(connection)
         self._group = GroupCommit(self._writer, turn, self._share)
+        self._telling = Telling(Prose(connection), self._group.submit, self._told)
+        self._lengthy = Memo(LENGTHY)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="search")
         self._long_reader: Reader | None = None
 
@@ -82,13 +88,15 @@ class SqliteStore:
 
     async def run(self, plan: Plan, limit: int, cursor: str | None = None, t: int | None = None) -> Page:
         """The first matches of a plan, or those after a cursor (which brings its snapshot along)."""
-        await self._tell(plan)
-        return await self._answer(lambda reader: reader.page(plan, limit, cursor, t))
+        if asks_for_text(plan):
+            await self._telling.told()
+        return await self._answer(plan, lambda reader: reader.page(plan, limit, cursor, t))
 
     async def count(self, plan: Plan, t: int | None = None) -> int:
         """How many resources match."""
-        await self._tell(plan)
-        return await self._answer(lambda reader: reader.count(plan, t))
+        if asks_for_text(plan):
+            await self._telling.told()
+        return await self._answer(plan, lambda reader: reader.count(plan, t))
 
     async def history(
         self, scope: Scope, limit: int, *, after: int = 0, before: int | None = None, newest_first: bool = False
@@ -149,6 +157,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Finish what was accepted and let go of every file."""
+        await self._telling.close()
         await self._group.close()
         self._thread.shutdown()
         self._writer.connection.close()
@@ -179,19 +188,22 @@ class SqliteStore:
         self._reader.catch_up()
         self._merge.share(changes)
 
-    async def _tell(self, plan: Plan) -> None:
-        """Before a search for words, index those that came since the last one."""
-        if asks_for_text(plan):
-            while not await self._group.submit(self._prose.catch_up):
-                pass
+    def _told(self) -> tuple[int, int]:
+        """About how many resources have their words indexed, and how many there are."""
+        connection = self._reader.connection
+        told = value(connection, "SELECT rid FROM version WHERE vid=(SELECT told FROM merging)") or 0
+        return told, value(connection, "SELECT max(rid) FROM resource") or 0
 
-    async def _answer(self, question: Callable[[Reader], Result]) -> Result:
-        """Answer in the event loop; what takes long there is asked again in the thread."""
-        try:
-            return question(self._reader)
-        except Interrupted:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, self._ask_at_length, question)
+    async def _answer(self, plan: Plan, question: Callable[[Reader], Result]) -> Result:
+        """Answer in the event loop; what takes long there is asked again in the thread, and next time at once."""
+        about = (tuple(plan.arms.items()), tuple((sort.by, sort.descending) for sort in plan.sort))
+        if self._lengthy.get(about, 0.0) < time.monotonic():
+            try:
+                return question(self._reader)
+            except Interrupted:
+                self._lengthy.keep(about, time.monotonic() + LENGTHY_FOR)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._ask_at_length, question)
 
     def _ask_at_length(self, question: Callable[[Reader], Result]) -> Result:
         if self._long_reader is None:
