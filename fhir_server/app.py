@@ -48,6 +48,7 @@ from fhir_server.repository.seen import access_over, own_caller
 from fhir_server.resource.identity import request_ids, time_ordered_ids
 from fhir_server.resource.instant import Clock
 from fhir_server.resource.parsing import Limits
+from fhir_server.rest.auditing import Auditing
 from fhir_server.rest.body import Receive
 from fhir_server.rest.cursor import Cursors
 from fhir_server.rest.exchange import Exchange, Route
@@ -145,8 +146,10 @@ class Service:
             )
 
     async def tell(self, event: Event) -> None:
-        """Put into the log who came in, or did not."""
+        """Put into the log, and into the ledger, who came in, or did not."""
         self._log.info("authentication", **asdict(event))
+        if self.fhir.auditing is not None:
+            await self.fhir.auditing.event(asdict(event))
 
     async def ask(self, caller: Caller, path: str) -> tuple[int, dict[str, Any]]:
         """Answer a GET of a caller below the base URL: its status, and the resource."""
@@ -180,6 +183,8 @@ class Service:
             )
             await node.coverage.establish()
             self.fhir.context = node
+            if node.repository.is_guarded:
+                self.fhir.auditing = Auditing(store.record, self._origin.clock)
             await self._prepare(node)
             # The first search of a process reads what waits to be merged: here nobody waits for it.
             await store.count(Plan({"Basic": NOTHING}))

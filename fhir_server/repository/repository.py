@@ -13,6 +13,7 @@ from fhir_server.repository.conformance import KINDS as DEFINING
 from fhir_server.repository.history import Window, versions_in, window_of
 from fhir_server.repository.labelling import remembered
 from fhir_server.repository.permission import Permission, labelled, visible
+from fhir_server.repository.recording import recorded, touched
 from fhir_server.repository.reference import Key
 from fhir_server.repository.seen import Access, seen_count, seen_page, seen_versions
 from fhir_server.repository.sight import Sights
@@ -72,6 +73,11 @@ class Repository:
         """The same resources, as far as they are there for a caller."""
         return self if caller is self._caller else Repository(self._means, self._learn, self._access, caller)
 
+    @property
+    def is_guarded(self) -> bool:
+        """Whether callers see what is theirs alone."""
+        return self._access is not None
+
     async def _sights(self) -> Sights:
         assert self._access is not None
         return await self._access.sights(self._caller)
@@ -80,7 +86,9 @@ class Repository:
         """The current version; raise NotFound, or Gone after a deletion."""
         found = await self._store.read(kind, resource_id)
         if self._is_bound:
-            found = (await self._sights()).seen(kind, found)
+            sights = await self._sights()
+            found = sights.seen(kind, found)
+            touched(sights, (found,))
         if found is None:
             raise NotFound(f"There is no {kind}/{resource_id}.")
         if found.body is None:
@@ -95,6 +103,7 @@ class Repository:
             sights = await self._sights()
             current = sights.seen(kind, await self._store.read(kind, resource_id))
             found = None if current is None else sights.seen(kind, found)
+            touched(sights, (found,))
         if found is None:
             raise NotFound(f"There is no such version of {kind}/{resource_id}.")
         if found.body is None:
@@ -112,6 +121,8 @@ class Repository:
             attempt = Attempt(self._means, writes, tolerated, permission)
             try:
                 request = await attempt.request()
+                if permission is not None:
+                    request = recorded(request, permission, int(self._means.clock() * 1000))
                 committed = await self._store.commit(request)
             except VersionUnmet as unmet:
                 step = attempt.step_of_change(unmet.index)
@@ -139,7 +150,10 @@ class Repository:
         """The next matches of a search, with what it includes; raise Gone for a cursor that is too old."""
         try:
             if self._is_bound:
-                return await seen_page(self._store, await self._sights(), plan, limit, cursor)
+                sights = await self._sights()
+                page = await seen_page(self._store, sights, plan, limit, cursor)
+                touched(sights, (*page.matches, *page.included))
+                return page
             return await self._store.run(plan, limit, cursor)
         except SnapshotLost:
             raise Gone("Too much was written since this search began: begin it again.") from None
@@ -157,7 +171,10 @@ class Repository:
     async def versions(self, scope: Scope, window: Window, limit: int) -> Sequence[Version]:
         """The latest versions of a resource, a type or everything in a window, the latest first."""
         if self._is_bound:
-            return await seen_versions(self._store, await self._sights(), scope, window, limit)
+            sights = await self._sights()
+            versions = await seen_versions(self._store, sights, scope, window, limit)
+            touched(sights, versions)
+            return versions
         return await versions_in(self._store, scope, window, limit)
 
     async def reindex(self, kinds: Collection[str], after: int, limit: int) -> Stretch:

@@ -86,7 +86,7 @@ def _entry(outer: Exchange, entry: Mapping[str, Any], sent: Sent | None, place: 
     headers[b"prefer"] = outer.headers.get(b"prefer", MINIMAL)
     path, query = _parts(url, outer.base, f"{where}.url")
     exchange = Exchange(str(method), path, query=query, headers=headers, base=outer.base, request_id=outer.request_id)
-    exchange.sent, exchange.caller = sent, outer.caller
+    exchange.sent, exchange.caller, exchange.address = sent, outer.caller, outer.address
     full_url = entry.get("fullUrl")
     return Entry(place, full_url if isinstance(full_url, str) else None, exchange)
 

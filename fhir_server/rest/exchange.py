@@ -24,11 +24,12 @@ class Exchange:
 
     `base` is the server's base URL as the client knows it. The router fills in `type`, `id`, `version` and `related`,
     which are empty where the path has no such step. `sent` is the resource of a Bundle's entry, read already. `caller`
-    is who asks.
+    is who asks, from the network `address` (host and port).
     """
 
     __slots__ = (
         "__dict__",
+        "address",
         "base",
         "body",
         "caller",
@@ -66,6 +67,7 @@ class Exchange:
         self.type = self.id = self.version = self.related = ""
         self.sent: Sent | None = None
         self.caller: Caller = LOCAL
+        self.address: tuple[str, int] | None = None
         self.representation: Representation = AS_STORED
 
     def header(self, name: bytes) -> str | None:

@@ -13,8 +13,10 @@ from urllib.parse import unquote
 import orjson
 
 from fhir_server.access.caller import LOCAL, Caller
+from fhir_server.audit.account import Account
 from fhir_server.definitions.registry import Definitions
 from fhir_server.errors import FhirError, Invalid, Issue, Unavailable, operation_outcome
+from fhir_server.rest.auditing import Auditing
 from fhir_server.rest.authentication import OPEN, Authenticator, NobodyAsked, check_scopes, purposed
 from fhir_server.rest.body import Disconnected, Receive, read_body
 from fhir_server.rest.cors import Cors
@@ -56,7 +58,7 @@ def observe_nothing(_route: Route | None, _status: int, _seconds: float, _reques
 class FhirService:
     """Answers what comes below the base URL; `context` is handed to every handler as its first argument.
 
-    `authenticator` says who asks; it is set before the first request.
+    `authenticator` says who asks; it is set before the first request. `auditing` records what callers do.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class FhirService:
         self.context: Any = None
         self.router = router
         self.authenticator: Authenticator = NobodyAsked()
+        self.auditing: Auditing | None = None
         self._bound: dict[int, tuple[Caller, Any]] = {}
         self._definitions = definitions
         self._settings = settings
@@ -88,7 +91,7 @@ class FhirService:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         started = perf_counter()
-        exchange, route = self._exchange(scope), None
+        exchange, route, account = self._exchange(scope), None, None
         try:
             self._refuse_excess(scope, exchange)
             path = self._path(scope)
@@ -98,7 +101,10 @@ class FhirService:
                 exchange.path = path
                 route = self.router.find(exchange)
                 if route.interaction not in OPEN:
-                    await self._authenticate(route, exchange)
+                    await self._authenticate(exchange)
+                    if self.auditing is not None:
+                        account = self.auditing.open(exchange)
+                    check_scopes(exchange.caller, route, exchange)
                 reply = await self._answer(route, exchange, receive)
         except FhirError as failure:
             reply = self.refusal(failure, exchange)
@@ -108,6 +114,8 @@ class FhirService:
             reply = self.refusal(Unavailable(UNFINISHED), exchange)
         except Exception as failure:  # noqa: BLE001 -- whatever it is, the client gets an answer and the log the fault
             reply = self.fault(failure, exchange)
+        if account is not None and route is not None:
+            reply = await self._audited(account, route, exchange, reply)
         headers, body = self._finished(reply, exchange)
         self.cors.allow(exchange, headers, to_all=route is not None and route.interaction in OPEN)
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -123,13 +131,21 @@ class FhirService:
     async def dispatch(self, exchange: Exchange) -> Reply:
         """Answer an exchange that is part of another, such as an entry of a batch; failures become replies."""
         try:
-            route = self.find(exchange)
-            exchange.representation = with_parameters(AS_STORED, exchange.pairs) if exchange.query else AS_STORED
-            return await route.handler(self._context(exchange), exchange)
+            route = self.router.find(exchange)
         except FhirError as failure:
             return self.refusal(failure, exchange)
+        account = self.auditing.open(exchange, inner=True) if self.auditing is not None else None
+        try:
+            check_scopes(exchange.caller, route, exchange)
+            exchange.representation = with_parameters(AS_STORED, exchange.pairs) if exchange.query else AS_STORED
+            reply: Reply = await route.handler(self._context(exchange), exchange)
+        except FhirError as failure:
+            reply = self.refusal(failure, exchange)
         except Exception as failure:  # noqa: BLE001 -- one entry's fault is not that of the others
-            return self.fault(failure, exchange)
+            reply = self.fault(failure, exchange)
+        if account is not None and self.auditing is not None:
+            self.auditing.tell(account, route, exchange, reply)
+        return reply
 
     def refusal(self, failure: FhirError, exchange: Exchange) -> Reply:
         """The answer to a failure: its OperationOutcome, named by the request."""
@@ -150,14 +166,25 @@ class FhirService:
         outcome = {**operation_outcome([issue]), "id": exchange.request_id}
         return Reply(500, orjson.dumps(outcome))
 
-    async def _authenticate(self, route: Route, exchange: Exchange) -> None:
+    async def _audited(self, account: Account, route: Route, exchange: Exchange, reply: Reply) -> Reply:
+        """The reply, once it is recorded that it was given; a refusal where that cannot be recorded."""
+        assert self.auditing is not None
+        try:
+            self.auditing.tell(account, route, exchange, reply)
+            await self.auditing.settle(account)
+        except FhirError as failure:
+            return self.refusal(failure, exchange)
+        except Exception as failure:  # noqa: BLE001 -- what is not recorded is not told
+            return self.fault(failure, exchange)
+        return reply
+
+    async def _authenticate(self, exchange: Exchange) -> None:
         if "access_token=" in exchange.query:
             # A URL stands in logs and histories (RFC 6750, 5.3).
             raise Invalid("A token in the URL is not taken: send it in the header Authorization.")
         header = exchange.headers.get(b"authorization")
         caller = await self.authenticator.authenticate(None if header is None else header.decode("latin-1"))
         exchange.caller = caller
-        check_scopes(caller, route, exchange)
 
     async def _answer(self, route: Route, exchange: Exchange, receive: Receive) -> Reply:
         accept = exchange.headers.get(b"accept")
@@ -190,6 +217,7 @@ class FhirService:
         if len(headers) != len(listed):
             headers = joined(listed)
         exchange = Exchange(scope["method"], (), headers=headers, query=scope["query_string"].decode("latin-1"))
+        exchange.address = scope.get("client")
         host = headers.get(b"host", b"localhost").decode("latin-1")
         if IS_HOST(host) is None:
             host = "localhost"

@@ -296,7 +296,7 @@ class Store(Protocol):
         ...
 
     async def record(self, records: Sequence[bytes]) -> None:
-        """Enter records in the ledger, durably when it returns."""
+        """Make records durable; they are entered in the ledger soon, and before this process reads from it."""
         ...
 
     async def ledger(self, after: int, limit: int) -> Stretch:

@@ -51,6 +51,7 @@ def test_what_is_recorded_stays_in_one_order_for_all_processes(opened, store, ru
         await asyncio.gather(*(ledgers[n % 2].record([b"%d a" % n, b"%d b" % n]) for n in range(20)))
 
     run(together())
+    texts(other, run)
     found = texts(store, run)
     assert sorted(found) == sorted(b"%d %b" % (n, word) for n in range(20) for word in (b"a", b"b"))
     places = {text: place for place, text in enumerate(found)}
@@ -68,5 +69,7 @@ def test_records_of_a_request_are_entered_if_its_changes_are_made(store, run):
 
 def test_the_ledger_outlives_the_process(opened, store, run):
     run(store.record([b"before"]))
-    run(opened().record([b"after"]))
-    assert texts(opened(), run) == [b"before", b"after"]
+    assert texts(store, run) == [b"before"]
+    later = opened()
+    run(later.record([b"after"]))
+    assert texts(later, run) == [b"before", b"after"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fhir_server.store.protocol import FIRST_DIGEST, MARK_BYTES, Recorded, Stretch, chained
-from fhir_server.store.sqlite.connection import Connection, row, rows
+from fhir_server.store.sqlite.connection import Connection, row, rows, value
 
 HEAD = "SELECT last, digest FROM ledger ORDER BY last DESC LIMIT 1"
 INSERT = "INSERT INTO ledger VALUES(?,?,?,?)"
 BEHIND = "SELECT last, digest, marks, entries FROM ledger WHERE last>? ORDER BY last LIMIT ?"
 BEFORE = "SELECT digest FROM ledger WHERE last<=? ORDER BY last DESC LIMIT 1"
+ENTERED = "INSERT INTO note VALUES(?1,?2) ON CONFLICT DO UPDATE SET text=text+?2"
+JOURNAL = "journal "
 LINE = b"\n"
 
 
@@ -36,6 +38,18 @@ class Ledger:
             marks.append(digest[:MARK_BYTES])
         entered = last + len(marks), digest, b"".join(marks), LINE.join(self._waiting)
         self._connection.execute(INSERT, entered)
+
+    def enter(self, name: str, records: Sequence[bytes], over: Sequence[str]) -> None:
+        """Enter records of a journal, and note how far it is; `over` are journals that are there no more."""
+        self.add(records)
+        self._connection.execute(ENTERED, (f"{JOURNAL}{name}", len(records)))
+        for former in over:
+            self._connection.execute("DELETE FROM note WHERE name=?", (f"{JOURNAL}{former}",))
+
+    def has(self, name: str) -> int:
+        """How many records of a journal were entered."""
+        found = value(self._connection, "SELECT text FROM note WHERE name=?", (f"{JOURNAL}{name}",))
+        return int(found or 0)
 
     def forget(self) -> None:
         """The transaction is over."""

@@ -29,6 +29,7 @@ from fhir_server.store.protocol import (
 from fhir_server.store.sqlite.connection import Interrupted, connect, copy, establish, value
 from fhir_server.store.sqlite.group import GroupCommit
 from fhir_server.store.sqlite.join import RENEWED
+from fhir_server.store.sqlite.journal import Journal, left_behind
 from fhir_server.store.sqlite.ledger import stretch
 from fhir_server.store.sqlite.merge import Merge
 from fhir_server.store.sqlite.prose import Prose, Telling
@@ -43,6 +44,9 @@ MOST_WAITING = 20_000
 
 INDEXED_AT_ONCE = 200
 COUNT_RENEWED = "INSERT INTO note VALUES(?, '1') ON CONFLICT DO UPDATE SET text=text+1"
+
+SECONDS_IN_THE_JOURNAL = 5.0
+"""So long after it was made durable a record is entered in the ledger, with all that came meanwhile."""
 
 SECONDS_IN_THE_LOOP = 0.02
 """A search that takes longer goes on in a thread, so that others need not wait for it."""
@@ -73,6 +77,10 @@ class SqliteStore:
         self._lengthy = Memo(LENGTHY)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="search")
         self._long_reader: Reader | None = None
+        self._journal = Journal(path)
+        self._entering: asyncio.Task[None] | None = None
+        self._at_the_ledger = asyncio.Lock()
+        self._has_looked = False
 
     async def commit(self, request: Request) -> Committed:
         """Apply all changes or none, durably; raise VersionUnmet, ExpectationUnmet or ExistenceUnmet."""
@@ -135,10 +143,15 @@ class SqliteStore:
 
     async def record(self, records: Sequence[bytes]) -> None:
         """Enter records in the ledger, durably when it returns."""
-        await self._group.submit(lambda: self._writer.ledger.add(records))
+        if not records:
+            return
+        await self._journal.append(records)
+        if self._entering is None:
+            self._entering = asyncio.create_task(self._enter_later())
 
     async def ledger(self, after: int, limit: int) -> Stretch:
         """Entries behind a number, about so many at most."""
+        await self._enter()
         return stretch(self._reader.connection, after, limit)
 
     async def backup(self, target: Path) -> int:
@@ -158,6 +171,10 @@ class SqliteStore:
     async def close(self) -> None:
         """Finish what was accepted and let go of every file."""
         await self._telling.close()
+        if self._entering is not None:
+            self._entering.cancel()
+        await self._enter()
+        self._journal.close()
         await self._group.close()
         self._thread.shutdown()
         self._writer.connection.close()
@@ -181,6 +198,28 @@ class SqliteStore:
             self._reader.catch_up()
             self._merge.share(INDEXED_AT_ONCE, most_waiting=1)
         return done, behind
+
+    async def _enter_later(self) -> None:
+        await asyncio.sleep(SECONDS_IN_THE_JOURNAL)
+        self._entering = None
+        await self._enter()
+
+    async def _enter(self) -> None:
+        """Enter what the journal holds, and what processes that died have left."""
+        async with self._at_the_ledger:
+            if not self._has_looked:
+                self._has_looked = True
+                for path, records in left_behind(self._path):
+                    await self._group.submit(partial(self._enter_rest, path.name, records))
+                    path.unlink(missing_ok=True)
+            while self._journal.kept:
+                name, records = self._journal.first()
+                over, self._journal.over = self._journal.over, []
+                await self._group.submit(partial(self._writer.ledger.enter, name, records, over))
+                self._journal.entered(len(records))
+
+    def _enter_rest(self, name: str, records: Sequence[bytes]) -> None:
+        self._writer.ledger.enter(name, records[self._writer.ledger.has(name) :], ())
 
     def _share(self, changes: int) -> None:
         if not changes:

@@ -1,0 +1,193 @@
+"""Records that are durable before they are entered in the ledger: lines in a file of this process.
+
+A commit to the database makes every reader forget the pages that it knows, which a record of each read cannot be worth.
+So records are appended here, many with one wait for the disk, and entered in the ledger together, later. What a process
+that died left behind is entered by the next that opens the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from errno import ENOSPC
+from pathlib import Path
+from uuid import uuid4
+
+from fhir_server.errors import NoStore
+
+LINE = b"\n"
+AT_ONCE = 2000
+"""How many records are entered by one commit."""
+
+MOST_IN_A_FILE = 20_000
+Durable = asyncio.Future[None] | None
+"""Done when a group is durable."""
+
+
+@dataclass(slots=True)
+class Part:
+    """A file, and how many of its records are not in the ledger yet; `written` are those that it ever had."""
+
+    path: Path
+    file: int
+    left: int = 0
+    written: int = 0
+
+
+class Journal:
+    """The files of one process, locked for as long as it lives; `over` are the names of those that are no more."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._parts: list[Part] = []
+        self._waiting: list[bytes] = []
+        self._durable: asyncio.Future[None] | None = None
+        self._busy = False
+        self._kept: list[bytes] = []
+        self.over: list[str] = []
+
+    @property
+    def kept(self) -> int:
+        """How many durable records are not in the ledger yet."""
+        return len(self._kept)
+
+    def first(self) -> tuple[str, list[bytes]]:
+        """The next records to be entered, and the name of the file that they stand in."""
+        self._leave_finished()
+        part = self._parts[0]
+        return part.path.name, self._kept[: min(AT_ONCE, part.left)]
+
+    def entered(self, count: int) -> None:
+        """So many records are in the ledger."""
+        del self._kept[:count]
+        self._parts[0].left -= count
+        self._leave_finished()
+
+    def _leave_finished(self) -> None:
+        while self._parts and not self._parts[0].left and (len(self._parts) > 1 or not self._busy):
+            part = self._parts.pop(0)
+            leave(part)
+            self.over.append(part.path.name)
+
+    def append(self, records: Sequence[bytes]) -> asyncio.Future[None]:
+        """Append records; the future, which all who wait for the same write share, is done when they are durable."""
+        self._waiting += records
+        if self._durable is None:
+            loop = asyncio.get_running_loop()
+            self._durable = loop.create_future()
+            if not self._busy:
+                self._busy = True
+                loop.call_soon(self._start, loop)
+        return self._durable
+
+    def close(self) -> None:
+        """Let go of the files; what is not in the ledger stays in them."""
+        self._thread.shutdown()
+        for part in self._parts:
+            if part.left:
+                os.close(part.file)
+            else:
+                leave(part)
+        self._parts.clear()
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        group, self._waiting = self._waiting, []
+        durable, self._durable = self._durable, None
+        part = self._parts[-1] if self._parts and self._parts[-1].written < MOST_IN_A_FILE else None
+        self._thread.submit(self._write, loop, group, part, durable)
+
+    def _write(self, loop: asyncio.AbstractEventLoop, group: list[bytes], part: Part | None, durable: Durable) -> None:
+        """In the thread: make a group durable."""
+        failure: OSError | None = None
+        try:
+            part = part or begun(self._database)
+            append(part.file, b"%b\n" % LINE.join(group))
+        except OSError as error:
+            failure = error
+        loop.call_soon_threadsafe(self._written, loop, group, part, durable, failure)
+
+    def _written(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        group: list[bytes],
+        part: Part | None,
+        durable: Durable,
+        failure: OSError | None,
+    ) -> None:
+        if part is not None and failure is None:
+            if not self._parts or self._parts[-1] is not part:
+                self._parts.append(part)
+            part.left += len(group)
+            part.written += len(group)
+            self._kept += group
+        if durable is not None:
+            settle(durable, failure)
+        if self._waiting:
+            self._start(loop)
+        else:
+            self._busy = False
+
+
+def settle(future: asyncio.Future[None], failure: OSError | None) -> None:
+    """Tell whoever waits, if anyone still does."""
+    if future.done():
+        return
+    if failure is None:
+        future.set_result(None)
+    else:
+        refused = NoStore("The server cannot record who reads what, so it shows nothing: its disk is full, or fails.")
+        refused.__cause__ = failure
+        future.set_exception(refused)
+
+
+def begun(database: Path) -> Part:
+    """A new file, locked, that a crash does not take away."""
+    path = database.with_name(f"{database.name}.journal-{uuid4().hex}")
+    file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
+    fcntl.flock(file, fcntl.LOCK_EX)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return Part(path, file)
+
+
+def append(file: int, lines: bytes) -> None:
+    """Append lines durably, or leave the file as it was."""
+    end = os.lseek(file, 0, os.SEEK_END)
+    try:
+        write_all(file, lines)
+        os.fdatasync(file)
+    except OSError:
+        os.ftruncate(file, end)
+        raise
+
+
+def write_all(file: int, lines: bytes) -> None:
+    """Write all or raise OSError."""
+    if os.write(file, lines) < len(lines):
+        raise OSError(ENOSPC, "the disk took a part of the records")
+
+
+def leave(part: Part) -> None:
+    """Take away a file whose records are in the ledger."""
+    part.path.unlink(missing_ok=True)
+    os.close(part.file)
+
+
+def left_behind(database: Path) -> Iterator[tuple[Path, list[bytes]]]:
+    """Yield the files of processes that live no more, with their records; one that is not whole was never answered."""
+    for path in sorted(database.parent.glob(f"{database.name}.journal-*")):
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield path, file.read().split(LINE)[:-1]

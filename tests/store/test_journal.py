@@ -1,0 +1,85 @@
+"""Records that a process made durable are in the ledger once, however it ended."""
+
+import asyncio
+import multiprocessing
+import os
+from pathlib import Path
+
+from fhir_server.store.sqlite import journal
+from fhir_server.store.sqlite.store import SqliteStore
+
+
+async def entries(store: SqliteStore) -> list[bytes]:
+    return [entry.text for entry in (await store.ledger(0, 100_000)).entries]
+
+
+def die_after(path: Path, count: int, *, entered: int) -> None:
+    """Record, enter some of it, and die before the rest is entered."""
+
+    async def recorded() -> None:
+        store = SqliteStore(path)
+        await store.record([b"%d" % n for n in range(entered)])
+        if entered:
+            await store.ledger(0, 1)
+        await store.record([b"%d" % n for n in range(entered, count)])
+        os._exit(7)
+
+    asyncio.run(recorded())
+
+
+def died(path: Path, count: int, entered: int) -> None:
+    process = multiprocessing.get_context("fork").Process(
+        target=die_after, args=(path, count), kwargs={"entered": entered}
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == 7
+
+
+def files(path: Path) -> list[Path]:
+    return list(path.parent.glob("*.journal-*"))
+
+
+async def opened_and_read(path: Path) -> list[bytes]:
+    store = SqliteStore(path)
+    found = await entries(store)
+    await store.close()
+    return found
+
+
+def test_what_a_killed_process_recorded_is_entered_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "AT_ONCE", 3)
+    path = tmp_path / "store.db"
+    for entered in (0, 4):
+        died(path, 10, entered)
+    assert files(path)
+    found = asyncio.run(opened_and_read(path))
+    assert sorted(found) == sorted([b"%d" % n for n in range(10)] * 2)
+    assert files(path) == []
+    assert asyncio.run(opened_and_read(path)) == found
+
+
+def test_a_line_that_was_torn_off_is_none(tmp_path):
+    path = tmp_path / "store.db"
+    died(path, 2, 0)
+    (left,) = files(path)
+    left.write_bytes(left.read_bytes() + b"torn")
+    assert asyncio.run(opened_and_read(path)) == [b"0", b"1"]
+
+
+def test_a_long_journal_goes_on_in_another_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "MOST_IN_A_FILE", 5)
+    monkeypatch.setattr(journal, "AT_ONCE", 2)
+    path = tmp_path / "store.db"
+
+    async def recorded() -> None:
+        store = SqliteStore(path)
+        for n in range(23):
+            await store.record([b"%d" % n])
+        assert len(files(path)) > 1
+        assert await entries(store) == [b"%d" % n for n in range(23)]
+        assert len(files(path)) <= 1
+        await store.close()
+
+    asyncio.run(recorded())
+    assert files(path) == []
