@@ -49,6 +49,15 @@ class Settings(BaseSettings):
     outbound_hosts: tuple[str, ...] = ()
     second_factor_roles: tuple[str, ...] = ("facility-admin", "province", "ministry")
     session_minutes: int = Field(default=480, gt=0)
+    oidc_issuer: str = ""
+    oidc_audience: str = ""
+    oidc_algorithms: tuple[str, ...] = ("RS256", "PS256", "ES256", "RS384", "ES384")
+    oidc_login_claim: str = "preferred_username"
+    oidc_identifier_claim: str = ""
+    oidc_identifier_system: str = ""
+    oidc_roles_claim: str = "roles"
+    oidc_organizations_claim: str = "organizations"
+    oidc_assurance: tuple[str, ...] = ()
 
     @field_validator("time_zone")
     @classmethod

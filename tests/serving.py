@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import orjson
@@ -26,6 +26,7 @@ from tests.mongodb import database_of, is_wanted
 
 BASE = "http://node/fhir"
 JSON = "application/fhir+json"
+Answer = TypeVar("Answer")
 Ask = tuple[str, str, Any, dict[str, str]]
 
 
@@ -61,6 +62,10 @@ class Served:
     def send(self, method: str, url: str, **arguments: Any) -> httpx.Response:
         """Send a request to any URL of the server, as httpx takes it."""
         return self._portal.call(partial(self._client.request, method, url, **arguments))
+
+    def call(self, function: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Return what a function answers on the server's loop."""
+        return self._portal.call(function)
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """Read."""

@@ -11,6 +11,7 @@ from fhir_server.auth.authenticator import TokenAuthenticator
 from fhir_server.auth.authority import Ask, Authority, Tell
 from fhir_server.auth.authorization_server import SmartServer
 from fhir_server.auth.discovery import capability_security, smart_configuration, smart_route
+from fhir_server.auth.external import ExternalAuthenticator, ExternalEntrance, Provider
 from fhir_server.auth.openid import Addresses
 from fhir_server.auth.outbound import Documents, Outbound
 from fhir_server.auth.routes import routes
@@ -102,5 +103,9 @@ def entrance(
     """Return the entrance that the settings want, to the server with this FHIR base URL."""
     if settings.auth == "off":
         return OpenEntrance()
-    server = SmartServer(records(), Documents(Outbound(settings.outbound_hosts), clock), clock, addresses_of(base))
+    kept, documents = records(), Documents(Outbound(settings.outbound_hosts), clock)
+    if settings.oidc_issuer:
+        provider = Provider(settings.oidc_issuer, documents)
+        return ExternalEntrance(ExternalAuthenticator(provider, settings, kept, clock, base, ask), provider, kept)
+    server = SmartServer(kept, documents, clock, addresses_of(base))
     return OwnEntrance(Authority(server, settings, ask=ask, tell=tell))

@@ -95,9 +95,9 @@ class SignIn:
         if step == "login":
             values |= {"client": client, "login": visit.field("login")[:64]}
         elif person is not None and step == "password":
-            values |= {"must": person.must_change, "login": person.login}
+            values |= {"must": person.must_change, "login": person.login, "own": not person.must_change}
         elif person is not None and step == "enrol":
-            values |= await self._enrolment(visit, person)
+            values |= {**await self._enrolment(visit, person), "own": self.missing(visit, person) is None}
         status = TOO_MANY if problem == "login.locked" else REFUSED if problem else 200
         return page(step, visit, status=status, also=also, **values)
 
