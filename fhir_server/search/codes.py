@@ -33,3 +33,26 @@ class NoCodes:
 
     def above(self, system: str, code: str) -> None:
         """None: no hierarchy is known."""
+
+
+class Consulted:
+    """A terminology that notes whether it was asked: what rests on its answers may change with them."""
+
+    def __init__(self, codes: CodeDoor) -> None:
+        self._codes = codes
+        self.was_asked = False
+
+    def members(self, value_set: str) -> Mapping[str, Collection[str]] | None:
+        """The codes of each system in a value set."""
+        self.was_asked = True
+        return self._codes.members(value_set)
+
+    def below(self, system: str, code: str) -> Collection[str] | None:
+        """The code and all codes that it subsumes."""
+        self.was_asked = True
+        return self._codes.below(system, code)
+
+    def above(self, system: str, code: str) -> Collection[str] | None:
+        """The code and all codes that subsume it."""
+        self.was_asked = True
+        return self._codes.above(system, code)

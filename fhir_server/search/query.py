@@ -9,7 +9,7 @@ from typing import Any
 
 from fhir_server import ucum
 from fhir_server.errors import FhirError, Invalid, Issue, TooCostly, Unsupported
-from fhir_server.search.codes import CodeDoor
+from fhir_server.search.codes import CodeDoor, Consulted
 from fhir_server.search.contained import Alone, arms_of, askable, has_chain, leaves
 from fhir_server.search.explanation import explain
 from fhir_server.search.filtering import Filtering
@@ -22,12 +22,17 @@ from fhir_server.search.plan import EVERYTHING, Plan, Predicate
 from fhir_server.search.planner import OFFERED, Planner, UnknownParameter
 from fhir_server.search.reach import Reach
 from fhir_server.search.result_parameters import RESULT_PARAMETERS, Results, Summary, Total, take
+from fhir_server.search.row import Memo
 from fhir_server.search.selectivity import conjunction
 from fhir_server.search.suggestion import nearest
 
 Pair = tuple[str, str]
 FILTER, TYPE, CONTAINED = "_filter", "_type", "_contained"
 MOST_NAMED = 10
+MOST_KEPT = 1024
+MOST_INCLUDES_KEPT = 4
+APPROXIMATELY = "ap"
+"""The prefix, and the operator of `_filter`, whose meaning changes with the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class Searcher:
         self._generation = definitions.generation
         self._context = Context(definitions, self._bases, ucum.canonical, span_in(self._zone))
         self._reaches: dict[int, Reach] = {}
+        self._known = Memo(MOST_KEPT)
 
     def query(
         self,
@@ -107,8 +113,18 @@ class Searcher:
             self._renew()
         if len(pairs) > self.limits.pairs:
             raise TooCostly(f"The search has {len(pairs)} parameters; it may have {self.limits.pairs}.")
-        planner = Planner(self.parameters, self._context, self.codes, self.limits, now, self._reaches)
-        return Reading(planner, types, compartment, lenient=lenient).query(pairs)
+        asked = (types, tuple(pairs), compartment, lenient)
+        known: Query | None = self._known.get(asked)
+        if known is not None:
+            return known
+        codes = Consulted(self.codes)
+        planner = Planner(self.parameters, self._context, codes, self.limits, now, self._reaches)
+        found = Reading(planner, types, compartment, lenient=lenient).query(pairs)
+        depends_on_now = any(APPROXIMATELY in value for _, value in pairs)
+        is_small = len(found.plan.arms) == 1 and len(found.plan.includes) <= MOST_INCLUDES_KEPT
+        if is_small and not codes.was_asked and not depends_on_now:
+            self._known.keep(asked, found)
+        return found
 
     def explain(self, query: Query) -> dict[str, Any]:
         """The plan of a query as JSON, in the names of the parameters."""
