@@ -26,6 +26,7 @@ from starlette.routing import BaseRoute
 from starlette.routing import Route as Page
 
 from fhir_server.access.caller import Caller
+from fhir_server.audit.trail import Trail
 from fhir_server.auth.authority import Event
 from fhir_server.auth.entrance import entrance
 from fhir_server.auth.records import records_at
@@ -193,6 +194,9 @@ class Service:
             following = [asyncio.create_task(node.coverage.follow()), asyncio.create_task(self.entrance.follow())]
             if works:
                 following.append(asyncio.create_task(jobs.follow()))
+                if node.repository.is_guarded:
+                    trail = Trail(store, self._origin.data, self._origin.clock)
+                    following.append(asyncio.create_task(trail.follow()))
             self.jobs = jobs
             try:
                 yield node

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from fhir_server.app import Origin, Service, application, limits_of
 from fhir_server.auth.records import records_at
+from fhir_server.commands.auditing import audit_app
 from fhir_server.commands.backup import back_up, restore
 from fhir_server.commands.doctor import doctor
 from fhir_server.commands.explain import explain
@@ -62,6 +63,7 @@ package_app = typer.Typer(help="Look into FHIR packages.", no_args_is_help=True)
 app.add_typer(package_app, name="package")
 app.add_typer(people_app, name="user")
 app.add_typer(clients_app, name="client")
+app.add_typer(audit_app, name="audit")
 app.command("import")(load)
 app.command("export")(dump)
 app.command()(reindex)
