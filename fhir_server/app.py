@@ -31,6 +31,7 @@ from fhir_server.auth.authority import Event
 from fhir_server.auth.entrance import entrance
 from fhir_server.auth.records import records_at
 from fhir_server.definitions.registry import Definitions
+from fhir_server.extension import Make, Surroundings, attended, fhir_routes, web_routes
 from fhir_server.interactions.routes import ROUTES
 from fhir_server.jobs.jobs import Jobs
 from fhir_server.jobs.lease import Lease
@@ -116,16 +117,24 @@ class Service:
     jobs: Jobs
 
     def __init__(
-        self, definitions: Definitions, settings: Settings, origin: Origin, prepare: Prepare = prepare_nothing
+        self,
+        definitions: Definitions,
+        settings: Settings,
+        origin: Origin,
+        prepare: Prepare = prepare_nothing,
+        extensions: Sequence[Make] = (),
     ) -> None:
         self._prepare = prepare
+        surroundings = Surroundings(settings, origin.data, origin.clock, base_of(settings, origin))
+        self.extensions = [make(surroundings) for make in extensions]
         # What clients store is added to definitions that nobody else looks into.
         self._definitions = definitions = definitions.extended()
         self._settings = settings
         self._origin = origin
         records = partial(records_at, origin.data, origin.database)
         self.entrance = entrance(settings, records, base_of(settings, origin), origin.clock, self.ask, self.tell)
-        router = Router((*ROUTES, *OPERATION_ROUTES, *self.entrance.routes), definitions.resource_types)
+        more = (*self.entrance.routes, *fhir_routes(self.extensions))
+        router = Router((*ROUTES, *OPERATION_ROUTES, *more), definitions.resource_types)
         self.fhir = FhirService(router, definitions, settings, request_ids(), self._observe)
         self.fhir.authenticator = self.entrance.authenticator
         self.fhir.cors.also = self.entrance.allows_origin
@@ -199,7 +208,8 @@ class Service:
                     following.append(asyncio.create_task(trail.follow()))
             self.jobs = jobs
             try:
-                yield node
+                async with attended(self.extensions, store, node):
+                    yield node
             finally:
                 for task in following:
                     task.cancel()
@@ -252,7 +262,7 @@ async def composed(
         gaps=coverage.gaps,
     )
     return Node(
-        repository=Repository(means, coverage.refresh, await access_over(means, settings), own_caller(settings)),
+        repository=Repository(means, coverage.refresh, await access_over(means, settings, base_of(settings, origin)), own_caller(settings)),
         coverage=coverage,
         definitions=definitions,
         knowledge=knowledge,
@@ -345,7 +355,8 @@ def web_application(service: Service) -> FastAPI:
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     pages = [Page(path, page(*file)) for path, file in PAGE_FILES.items()]
-    routes: Sequence[BaseRoute] = [*pages, *service.entrance.pages]
+    extended = web_routes(service.extensions, service.fhir, request_ids())
+    routes: Sequence[BaseRoute] = [*pages, *service.entrance.pages, *extended]
     made = FastAPI(title="Nhịp Cầu", routes=list(routes), docs_url=None, redoc_url=None, lifespan=lifespan)
     made.add_api_route("/health", health)
     made.add_api_route("/metrics", metrics, response_class=Response)
@@ -366,7 +377,11 @@ def page(name: str, media_type: str) -> Callable[[Request], Awaitable[Any]]:
 
 
 def application(
-    definitions: Definitions, settings: Settings, origin: Origin, prepare: Prepare = prepare_nothing
+    definitions: Definitions,
+    settings: Settings,
+    origin: Origin,
+    prepare: Prepare = prepare_nothing,
+    extensions: Sequence[Make] = (),
 ) -> Service:
-    """Return the service over these definitions."""
-    return Service(definitions, settings, origin, prepare)
+    """Return the service over these definitions, with what extensions add."""
+    return Service(definitions, settings, origin, prepare, extensions)

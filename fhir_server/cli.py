@@ -44,6 +44,7 @@ from fhir_server.definitions.registry import Definitions, r4
 from fhir_server.demo.people import admit
 from fhir_server.demo.story import demo_facts, load_story
 from fhir_server.errors import FhirError, Invalid, Issue, TooLarge
+from fhir_server.extension import installed
 from fhir_server.fhirpath.engine import Engine
 from fhir_server.formats import numbered_lines, receive, receive_exact
 from fhir_server.metrics import Board, Metrics
@@ -171,7 +172,7 @@ def serve(  # noqa: PLR0913 -- each is an option of the command
     base = base_of(host, listener)
     print_line(Text(f"FHIR R4: {chosen.base_url or f'{base}/fhir'}\n{ASKED[asks]}"))
     origin = Origin(made(data), bases=(f"{base}/fhir",), database=database)
-    run(listener, lambda: application(definitions_with(package), chosen, origin), workers)
+    run(listener, lambda: application(definitions_with(package), chosen, origin, extensions=installed()), workers)
 
 
 async def tried(database: MongoDatabase) -> None:
@@ -205,7 +206,7 @@ def demo(
             file.write(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
 
     chosen = settings().model_copy(update={"auth": auth or "off", "second_factor_roles": ()})
-    run(listener, lambda: application(r4().extended(), chosen, origin, tell))
+    run(listener, lambda: application(r4().extended(), chosen, origin, tell, installed()))
 
 
 def demo_users(folder: Path, base: str) -> list[dict[str, Any]]:
