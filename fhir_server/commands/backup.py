@@ -15,9 +15,9 @@ import typer
 from rich.text import Text
 
 from fhir_server.app import DATABASE, KEY_FILE
-from fhir_server.commands.terminal import Data, Database, database_of, made, print_line, stop
+from fhir_server.commands.terminal import AnyStore, Data, StoreSingle, made, print_line, stop, stored_in
 from fhir_server.resource.instant import instant
-from fhir_server.store.sqlite.store import SqliteStore
+from fhir_server.store.opening import Place, opened
 from fhir_server.store.sqlite.upkeep import Damaged, Examination, examine
 
 MANIFEST = "backup.json"
@@ -28,16 +28,16 @@ FORM = 1
 def back_up(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", file_okay=False, help="A new or empty folder.")],
     data: Data = Path("nhipcau-data"),
-    store: Database = None,
+    store: AnyStore = None,
+    *,
+    store_single: StoreSingle = False,
 ) -> None:
     """Copy the data into a folder while the server runs, check the copy, and write its checksums."""
-    database = database_of(store) or data / DATABASE
-    if not database.exists():
-        stop(f"There is no data in {database}.")
+    place = stored_in(store, data, is_single=store_single)
     _refuse_occupied(folder, "A backup")
     target = made(folder)
     target.chmod(0o700)
-    commit = asyncio.run(_copied(database, target / DATABASE))
+    commit = asyncio.run(_copied(place, target / DATABASE))
     found = _examined(target / DATABASE)
     if (data / KEY_FILE).exists():
         shutil.copy2(data / KEY_FILE, target / KEY_FILE)
@@ -75,8 +75,8 @@ def restore(
     print_line(Text(f"Restored into {target}. Start it with: nhipcau serve --data {target}"))
 
 
-async def _copied(database: Path, target: Path) -> int:
-    store = SqliteStore(database)
+async def _copied(place: Place, target: Path) -> int:
+    store = await opened(place, time.time)
     try:
         return await store.backup(target)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import resource
@@ -21,15 +22,19 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from fhir_server.app import DATABASE, KEY_FILE
-from fhir_server.commands.terminal import Data, Database, database_of, print_line
+from fhir_server.commands.terminal import AnyStore, Data, StoreSingle, place_of, print_line
 from fhir_server.resource.instant import instant
 from fhir_server.settings import Settings
+from fhir_server.store.mongodb import examination
+from fhir_server.store.mongodb.connection import UnfitServer
+from fhir_server.store.opening import MongoDatabase
 from fhir_server.store.sqlite.upkeep import Damaged, Examination, examine, library_version
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_SQLITE = (3, 38, 0)
 LEAST_FREE = 1_000_000_000
 LARGEST_LOG = 1_000_000_000
+FEWEST_MEMBERS = 3
 FEWEST_FILES = 1024
 OTHERS = stat.S_IRWXO
 # SQLite's write-ahead log needs memory that processes share, which these do not give.
@@ -49,25 +54,32 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What is examined: the folder, the database in it, whether to look at every index."""
+    """What is examined: the folder, the database in it or elsewhere, whether to look at every index."""
 
     data: Path
     database: Path
     thorough: bool = False
+    mongodb: MongoDatabase | None = None
 
 
 def doctor(
     data: Data = Path("nhipcau-data"),
-    store: Database = None,
+    store: AnyStore = None,
     *,
     thorough: Annotated[
         bool, typer.Option("--thorough", help="Compare every index with its table; takes long on much data.")
     ] = False,
+    store_single: StoreSingle = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Look for what could keep the server from running well; exit with 1 when something must be mended."""
-    subject = Examined(data, database_of(store) or data / DATABASE, thorough)
-    found = [(name, finding) for name, check in CHECKS.items() for finding in check(subject)]
+    place = place_of(store, is_single=store_single)
+    if isinstance(place, MongoDatabase):
+        subject = Examined(data, data / DATABASE, thorough, place)
+        checks = {name: check for name, check in CHECKS.items() if name not in OF_SQLITE} | {"store": check_mongodb}
+    else:
+        subject, checks = Examined(data, place or data / DATABASE, thorough), CHECKS
+    found = [(name, finding) for name, check in checks.items() for finding in check(subject)]
     if as_json:
         print_line(Text(orjson.dumps([_as_json(*each) for each in found], option=orjson.OPT_INDENT_2).decode()))
     else:
@@ -246,6 +258,40 @@ def _of_clock(found: Examination) -> Iterator[Finding]:
         yield Finding("bad", text, "Set the clock of the machine, by NTP: timedatectl set-ntp true.")
 
 
+def check_mongodb(subject: Examined) -> Iterator[Finding]:
+    """Whether the database answers, keeps what it acknowledges, and is of a schema that this release knows."""
+    assert subject.mongodb is not None
+    try:
+        found = asyncio.run(examination.examine(subject.mongodb.url, is_single=subject.mongodb.is_single))
+    except examination.Unreachable as failure:
+        yield Finding(
+            "bad", f"{subject.mongodb} does not answer: {failure}", "Look at its log, and at user and network."
+        )
+        return
+    except UnfitServer as failure:
+        yield Finding("bad", str(failure))
+        return
+    server = found.server
+    if server.kind == "single":
+        fix = "Make it a replica set of three members (docs: Scale out with MongoDB)."
+        yield Finding("warning", "The server is no replica set: its disk is all there is.", fix)
+    elif server.kind == "replica set" and server.members < FEWEST_MEMBERS:
+        yield Finding("warning", f"The replica set has {server.members} members.", "Three let one fail.")
+    if found.schema > found.known_schema:
+        text = f"The database has schema {found.schema}, this release knows {found.known_schema}."
+        yield Finding("bad", text, "Run the newer release that wrote it.")
+    if found.waiting:
+        yield Finding(
+            "warning", f"{found.waiting} entries of the log wait to be applied.", "A server does it when it runs."
+        )
+    if found.at > time.time() * 1000 + 1000:
+        text = f"The clock says {instant(int(time.time() * 1000))}, and the last commit is of {instant(found.at)}."
+        yield Finding("bad", text, "Set the clocks of all machines, by NTP: timedatectl set-ntp true.")
+    how = "joins concisely" if server.is_concise else "joins step by step"
+    counts = f"{found.versions:,} versions of {found.types} types, {found.t:,} commits"
+    yield Finding("good", f"MongoDB {server.version}, {server.kind}, {how}: {counts}")
+
+
 def check_clock(subject: Examined) -> Iterator[Finding]:
     """Whether the clock can be right: not before this code was written down."""
     written = Path(__file__).stat().st_mtime
@@ -266,6 +312,7 @@ def check_sqlite(subject: Examined) -> Iterator[Finding]:
         yield Finding("good", f"SQLite {version}")
 
 
+OF_SQLITE = frozenset({"sqlite", "store", "disk"})
 RESTORE = "Stop the server, keep the folder, and restore the last backup: nhipcau restore FOLDER --data NEW."
 CHECKS: dict[str, Callable[[Examined], Iterator[Finding]]] = {
     "python": check_python,

@@ -15,18 +15,20 @@ from rich.text import Text
 
 from fhir_server.app import DATABASE, Origin, Service
 from fhir_server.commands.terminal import (
+    AnyStore,
     Data,
-    Database,
     Packages,
-    database_of,
+    StoreSingle,
     definitions_with,
     issue_line,
+    place_of,
     print_line,
 )
 from fhir_server.errors import Invalid
 from fhir_server.resource.query_string import pairs_in
 from fhir_server.rest.node import Node
 from fhir_server.settings import settings
+from fhir_server.store.opening import MongoDatabase
 
 COMPARTMENT_STEPS = 3
 
@@ -36,16 +38,17 @@ def explain(
         str, typer.Argument(metavar="SEARCH", help="Such as 'Observation?code=8480-6', or a compartment search.")
     ],
     data: Data = Path("nhipcau-data"),
-    store: Database = None,
+    store: AnyStore = None,
     package: Packages = None,
     *,
+    store_single: StoreSingle = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say how a search is understood; where there is data, also how many resources match and how long that takes."""
-    database = database_of(store) or data / DATABASE
+    place = place_of(store, is_single=store_single) or data / DATABASE
     with TemporaryDirectory() as empty:
-        known = database.exists()
-        origin = Origin(data if known else Path(empty), database=database if known else None)
+        known = isinstance(place, MongoDatabase) or place.exists()
+        origin = Origin(data if known else Path(empty), database=place if known else None)
         service = Service(definitions_with(package), settings(), origin)
         found = asyncio.run(_explained(service, search, count=known))
     if as_json:

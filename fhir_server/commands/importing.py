@@ -20,16 +20,18 @@ from fhir_server.bulk.journal import Journal
 from fhir_server.bulk.loading import Loading, Tally
 from fhir_server.bulk.source import Source
 from fhir_server.commands.terminal import (
+    AnyStore,
     Data,
-    Database,
     Packages,
-    database_of,
+    StoreSingle,
     definitions_with,
     made,
+    place_of,
     print_line,
     stop,
 )
 from fhir_server.settings import settings
+from fhir_server.store.opening import MongoDatabase
 from fhir_server.store.sqlite.upkeep import analyze, settle
 
 JOURNAL = "import.journal"
@@ -42,7 +44,7 @@ FILES = "NDJSON, JSON or XML, also as .gz; .tgz archives of JSON and XML files."
 def load(
     files: Annotated[list[Path], typer.Argument(metavar="FILES", exists=True, dir_okay=False, help=FILES)],
     data: Data = Path("nhipcau-data"),
-    store: Database = None,
+    store: AnyStore = None,
     validation: Annotated[
         Literal["off", "base", "profiles"] | None, typer.Option(help="What a resource is checked against.")
     ] = None,
@@ -51,6 +53,7 @@ def load(
         Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Where the rejected resources are told of.")
     ] = None,
     *,
+    store_single: StoreSingle = False,
     again: Annotated[bool, typer.Option("--again", help="Read files that were imported before once more.")] = False,
 ) -> None:
     """Store the resources in files; exit with 1 when one was rejected. What was interrupted goes on where it was."""
@@ -60,13 +63,14 @@ def load(
     chosen = settings().model_copy(update={"referential_integrity": False})
     if validation is not None:
         chosen = chosen.model_copy(update={"validation": validation})
-    service = Service(definitions_with(package), chosen, Origin(folder, database=database_of(store)))
+    place = place_of(store, is_single=store_single)
+    service = Service(definitions_with(package), chosen, Origin(folder, database=place))
     try:
         tally = asyncio.run(_loaded(service, [Source(file) for file in files], folder, told, again=again))
     except (OSError, EOFError, tarfile.TarError) as error:
         stop(f"A file cannot be read to its end ({error}). What stood before that is stored; mend it and repeat.")
-    if tally.stored:
-        database = database_of(store) or folder / DATABASE
+    if tally.stored and not isinstance(place, MongoDatabase):
+        database = place or folder / DATABASE
         settle(database)
         analyze(database)
     for name in tally.skipped:

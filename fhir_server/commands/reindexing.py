@@ -13,8 +13,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from fhir_server.app import DATABASE, Origin, Service
-from fhir_server.commands.terminal import Data, Database, Packages, database_of, definitions_with, print_line, stop
+from fhir_server.app import Origin, Service
+from fhir_server.commands.terminal import (
+    AnyStore,
+    Data,
+    Packages,
+    StoreSingle,
+    definitions_with,
+    print_line,
+    stop,
+    stored_in,
+)
 from fhir_server.definitions.registry import Definitions
 from fhir_server.search.suggestion import hint
 from fhir_server.settings import settings
@@ -22,19 +31,19 @@ from fhir_server.settings import settings
 
 def reindex(
     data: Data = Path("nhipcau-data"),
-    store: Database = None,
+    store: AnyStore = None,
     kinds: Annotated[
         list[str] | None, typer.Option("--type", metavar="TYPE", help="Only resources of this type; may be repeated.")
     ] = None,
     package: Packages = None,
+    *,
+    store_single: StoreSingle = False,
 ) -> None:
     """Index what is stored anew, also while the server runs. What was interrupted, a server goes on with."""
-    database = database_of(store) or data / DATABASE
-    if not database.exists():
-        stop(f"There is no database {database}.")
+    place = stored_in(store, data, is_single=store_single)
     definitions = definitions_with(package)
     chosen = known(kinds or (), definitions)
-    service = Service(definitions, settings(), Origin(data, database=database))
+    service = Service(definitions, settings(), Origin(data, database=place))
     found = asyncio.run(_reindexed(service, chosen))
     if found is None:
         print_line(Text("Another process is indexing; it does this afterwards."))

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from fhir_server.app import DATABASE
 from fhir_server.definitions.registry import Definitions, r4
 from fhir_server.errors import Issue
 from fhir_server.package import load_package
@@ -20,9 +21,6 @@ Packages = Annotated[
     typer.Option("--package", metavar="FILE", exists=True, help="First add this FHIR package (.tgz or folder)."),
 ]
 Data = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="The folder that everything is kept in.")]
-Database = Annotated[
-    str | None, typer.Option("--store", metavar="URL", help="Where resources are kept: sqlite:///FILE.")
-]
 
 AnyStore = Annotated[
     str | None,
@@ -79,6 +77,14 @@ def place_of(url: str | None, *, is_single: bool) -> Place | None:
     if url is not None and not url.startswith("sqlite:///"):
         stop(f"There is no store for {url}: there are sqlite:///FILE and mongodb://HOSTS/NAME.")
     return database_of(url)
+
+
+def stored_in(url: str | None, data: Path, *, is_single: bool) -> Place:
+    """Return where what is stored is; stop the command where nothing is."""
+    place = place_of(url, is_single=is_single) or data / DATABASE
+    if isinstance(place, Path) and not place.exists():
+        stop(f"There is no data in {place}.")
+    return place
 
 
 def stop(text: str) -> NoReturn:

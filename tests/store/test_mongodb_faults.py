@@ -225,3 +225,25 @@ def test_a_server_without_its_database_answers_503_and_the_other_goes_on(proxy, 
         values = [entry["resource"]["identifier"][0]["value"] for entry in found]
         assert len(values) == len(set(values))
         assert {"a", "c", "d"} <= set(values) <= {"a", "b", "c", "d"}
+
+
+def test_who_is_told_to_end_while_the_database_answers_ends(mongodb, tmp_path):
+    """The driver may take the end of its task for a fault of the network, and would be asked again."""
+
+    async def follow(store: MongoStore) -> None:
+        while True:
+            await store.note("anything")
+            await store.snapshot()
+
+    async def story() -> None:
+        store = await opened(mongodb, tmp_path)
+        for n in range(60):
+            followers = [asyncio.create_task(follow(store)) for _ in range(3)]
+            await asyncio.sleep(n * 0.0007)
+            for each in followers:
+                each.cancel()
+            _, running_on = await asyncio.wait(followers, timeout=10)
+            assert not running_on
+        await store.close()
+
+    run(story())

@@ -34,7 +34,7 @@ from fhir_server.store.commit_log import (
     Step,
     Steps,
 )
-from fhir_server.store.mongodb.connection import Database, insistently, only_duplicates
+from fhir_server.store.mongodb.connection import Database, only_duplicates
 from fhir_server.store.mongodb.form import (
     Document,
     committed_of,
@@ -99,7 +99,7 @@ class Carrier:
     async def carry_out(self, step: Step, until: float) -> Any:
         """The answer to a step."""
         work = self._table[type(step)]
-        return await insistently(lambda: work(step), until)
+        return await self._database.insistently(lambda: work(step), until)
 
     async def ask(self, asking: Asking[Result]) -> Result:
         """Send the queries of a search, and what they find back to it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
 import pymongo
@@ -84,6 +84,7 @@ class Database:
         self._indexed: set[str] = set()
         self.kinds: set[str] = set()
         self.is_concise = False
+        self._working: set[asyncio.Task[Any]] = set()
 
     def versions(self, kind: str) -> Collection:
         """The versions of a resource type."""
@@ -163,8 +164,56 @@ class Database:
         if winners != 1:
             raise UnfitServer(f"The server let {winners} of {RACERS} insert the same key: it would lose writes.")
 
+    async def insistently(
+        self, work: Callable[[], Awaitable[Result]], until: float, patience: float = SECONDS_FOR_AN_ANSWER
+    ) -> Result:
+        """The result of work that may be done again, done until it succeeds or a moment of the loop's clock has come.
+
+        An answer is waited for with some patience, the next time with twice as much. Raise Unavailable in the end:
+        whether a write was done is not known.
+        """
+        loop = asyncio.get_running_loop()
+        pause = 0.02
+        while True:
+            left = until - loop.time()
+            if left <= 0:
+                raise unreachable()
+            try:
+                return await self._apart(work, min(left, patience))
+            except PyMongoError as failure:
+                if not is_passing(failure):
+                    raise
+                if loop.time() + pause >= until:
+                    raise unreachable() from failure
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 0.5)
+            patience *= 2
+
+    async def _apart(self, work: Callable[[], Awaitable[Result]], seconds: float) -> Result:
+        """Work in a task of its own, which goes on when whoever waits for it is told to end.
+
+        The driver takes such an end for a fault of the network: it leaves sockets open, and goes on.
+        """
+
+        async def working() -> Result:
+            with pymongo.timeout(seconds):
+                return await work()
+
+        task = asyncio.get_running_loop().create_task(working())
+        self._working.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._working.discard(task)
+        if not task.cancelled():
+            # Whoever waited may have gone; then nobody else asks what became of it.
+            task.exception()
+
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Let go of all connections, when what uses them has ended."""
+        if self._working:
+            await asyncio.wait(self._working)
         await self.client.close()
 
 
@@ -196,33 +245,6 @@ def only_duplicates(failure: BulkWriteError) -> bool:
     """Whether everything that was not inserted was there already, and the rest is durable."""
     details = failure.details
     return not details.get("writeConcernErrors") and all(e["code"] == DUPLICATE for e in details["writeErrors"])
-
-
-async def insistently(
-    work: Callable[[], Awaitable[Result]], until: float, patience: float = SECONDS_FOR_AN_ANSWER
-) -> Result:
-    """The result of work that may be done again, done until it succeeds or a moment of the loop's clock has come.
-
-    An answer is waited for with some patience, the next time with twice as much. Raise Unavailable in the end: whether
-    a write was done is not known.
-    """
-    loop = asyncio.get_running_loop()
-    pause = 0.02
-    while True:
-        left = until - loop.time()
-        try:
-            if left <= 0:
-                raise unreachable()
-            with pymongo.timeout(min(left, patience)):
-                return await work()
-        except PyMongoError as failure:
-            if not is_passing(failure):
-                raise
-            if loop.time() + pause >= until:
-                raise unreachable() from failure
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, 0.5)
-        patience *= 2
 
 
 def unreachable() -> Unavailable:

@@ -23,17 +23,25 @@ class Reading:
         self._carrier = carrier
         self._participant = participant
         self._look: asyncio.Task[Position] | None = None
+        self._looks: set[asyncio.Task[Position]] = set()
 
     async def position(self) -> Position:
         """How far the log is applied, not before this was called. Who asks in one turn of the loop shares the look."""
         if self._look is None:
             self._look = asyncio.get_running_loop().create_task(self._fresh())
+            self._looks.add(self._look)
+            self._look.add_done_callback(self._looks.discard)
         return await asyncio.shield(self._look)
 
     async def _fresh(self) -> Position:
         await asyncio.sleep(0)
         self._look = None
         return await self._carrier.drive(self._participant.watermark(), SECONDS_TO_LOOK)
+
+    async def close(self) -> None:
+        """Wait for looks that nobody waits for any more."""
+        if self._looks:
+            await asyncio.wait(self._looks)
 
     async def current(self, kind: str, resource_id: str) -> Version | None:
         """The current version."""

@@ -20,7 +20,7 @@ from fhir_server.store.aggregation import search
 from fhir_server.store.aggregation.document import prose
 from fhir_server.store.commit_log import OPEN, Asked, Participant, Position
 from fhir_server.store.mongodb.carrier import Carrier
-from fhir_server.store.mongodb.connection import Database, insistently
+from fhir_server.store.mongodb.connection import Database
 from fhir_server.store.mongodb.copying import Copying
 from fhir_server.store.mongodb.form import Document, indexed, version_of
 from fhir_server.store.mongodb.group import GroupCommit
@@ -66,6 +66,7 @@ class MongoStore:
         self._numbering = Numbering(database.numbers)
         self._told: dict[str, int] = {}
         self._healing: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     @classmethod
     async def open(
@@ -80,7 +81,7 @@ class MongoStore:
         database = Database(url, is_single=is_single)
         try:
             until = asyncio.get_running_loop().time() + SECONDS_TO_START
-            await insistently(database.establish, until, SECONDS_TO_START)
+            await database.insistently(database.establish, until, SECONDS_TO_START)
             store = cls(database, carrier(database), Participant(clock, lambda: uuid4().hex))
             await store.recover()
         except BaseException:
@@ -193,20 +194,22 @@ class MongoStore:
     async def close(self) -> None:
         """Finish what was accepted and let go of all connections."""
         await self._group.close()
+        self._closing.set()
         if self._healing is not None:
-            self._healing.cancel()
-            await asyncio.gather(self._healing, return_exceptions=True)
+            await asyncio.wait({self._healing})
+        await self._reading.close()
         await self._database.close()
 
     async def _heal(self) -> None:
         """Apply what a process that died has left, so that whoever reads need not wait for whoever writes."""
-        while True:
-            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+        while not self._closing.is_set():
             with contextlib.suppress(Unavailable):
                 await self.recover()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), SECONDS_BETWEEN_LOOKS)
 
     async def _asked(self, work: Callable[[], Awaitable[Result]], seconds: float = SECONDS_TO_READ) -> Result:
-        return await insistently(work, asyncio.get_running_loop().time() + seconds, seconds / 2)
+        return await self._database.insistently(work, asyncio.get_running_loop().time() + seconds, seconds / 2)
 
     async def _ready(self, plan: Plan, t: int | None) -> tuple[int, Sequence[str]]:
         """The snapshot to search at, and the types that have been stored by then."""
