@@ -261,8 +261,9 @@ async def composed(
         ),
         gaps=coverage.gaps,
     )
+    access = await access_over(means, settings, base_of(settings, origin))
     return Node(
-        repository=Repository(means, coverage.refresh, await access_over(means, settings, base_of(settings, origin)), own_caller(settings)),
+        repository=Repository(means, coverage.refresh, access, own_caller(settings)),
         coverage=coverage,
         definitions=definitions,
         knowledge=knowledge,

@@ -52,7 +52,7 @@ class Intake:
         adviser: Validator,
     ) -> None:
         self._definitions = definitions
-        self._indexer = indexer
+        self.indexer = indexer
         self._targets = targets
         self._validator = validator
         self._adviser = adviser
@@ -92,7 +92,7 @@ class Intake:
     def rows(self, body: dict[str, Any], references: Sequence[Key]) -> Sequence[Row]:
         """The index rows of a resource; those of its references stand in for integrity, one for each target."""
         kept = self._kept_numbers(body["resourceType"])
-        found = [row for row in self._indexer.all_rows(body) if row[0] not in kept]
+        found = [row for row in self.indexer.all_rows(body) if row[0] not in kept]
         found += [(REFERRING, resource_id, kind) for kind, resource_id in references]
         return found
 
@@ -104,12 +104,12 @@ class Intake:
         raw = version.body or b""
         body = parse(raw, NO_LIMITS)
         own = alone.asked.get(version.type) if alone.others else None
-        if own is not None and holds(own, version.id, self._indexer.rows(body)) is not False:
+        if own is not None and holds(own, version.id, self.indexer.rows(body)) is not False:
             yield "", raw
         exact = parse_exact(raw, NO_LIMITS)
         for index, inner in contained_in(body, alone.asked.keys()):
             asked = alone.asked[inner["resourceType"]]
-            if holds(asked, "", self._indexer.rows(inner, body)) is not False:
+            if holds(asked, "", self.indexer.rows(inner, body)) is not False:
                 yield f"#{inner.get('id', '')}", dump_exact(exact["contained"][index])
 
     def advice(self, body: dict[str, Any]) -> tuple[Issue, ...]:
@@ -129,7 +129,7 @@ class Intake:
     def _kept_numbers(self, kind: str) -> frozenset[int]:
         found = self._kept.get(kind)
         if found is None:
-            parameters = self._indexer.parameters.of(kind)
+            parameters = self.indexer.parameters.of(kind)
             found = frozenset(parameters[code].number for code in KEPT_BY_STORE if code in parameters)
             self._kept[kind] = found
         return found

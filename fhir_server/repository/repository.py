@@ -17,6 +17,8 @@ from fhir_server.repository.recording import recorded, touched
 from fhir_server.repository.reference import Key
 from fhir_server.repository.seen import Access, seen_count, seen_page, seen_versions
 from fhir_server.repository.sight import Sights
+from fhir_server.repository.trail import KIND as EVENTS
+from fhir_server.repository.trail import Trail
 from fhir_server.repository.write import Found, Saved, Write, placed
 from fhir_server.search.contained import Alone
 from fhir_server.search.plan import Plan
@@ -84,6 +86,8 @@ class Repository:
 
     async def read(self, kind: str, resource_id: str) -> Version:
         """The current version; raise NotFound, or Gone after a deletion."""
+        if self._is_bound and kind == EVENTS:
+            return await self._event(resource_id)
         found = await self._store.read(kind, resource_id)
         if self._is_bound:
             sights = await self._sights()
@@ -151,6 +155,8 @@ class Repository:
         try:
             if self._is_bound:
                 sights = await self._sights()
+                if tuple(plan.arms) == (EVENTS,):
+                    return await self._trail.page(plan, limit, cursor, sights.needed(EVENTS, "s").admits)
                 page = await seen_page(self._store, sights, plan, limit, cursor)
                 touched(sights, (*page.matches, *page.included))
                 return page
@@ -161,7 +167,10 @@ class Repository:
     async def count(self, plan: Plan, t: int | None = None) -> int:
         """How many resources a search finds."""
         if self._is_bound:
-            return await seen_count(self._store, await self._sights(), plan, t)
+            sights = await self._sights()
+            if tuple(plan.arms) == (EVENTS,):
+                return await self._trail.count(plan, sights.needed(EVENTS, "s").admits)
+            return await seen_count(self._store, sights, plan, t)
         return await self._store.count(plan, t)
 
     async def window(self, since: str | None, at: str | None, before: int | None) -> Window:
@@ -205,6 +214,19 @@ class Repository:
     def explain(self, query: Query) -> dict[str, Any]:
         """How a search is understood, as JSON."""
         return self._means.searcher.explain(query)
+
+    @property
+    def _trail(self) -> Trail:
+        assert self._access is not None
+        return self._access.trail
+
+    async def _event(self, resource_id: str) -> Version:
+        """An AuditEvent, which is an entry of the ledger."""
+        sight = (await self._sights()).needed(EVENTS, "r")
+        found = await self._trail.read(resource_id, sight.admits)
+        if found is None:
+            raise NotFound(f"There is no {EVENTS}/{resource_id}.")
+        return found
 
     def _indexed(self, version: Version) -> Indexed:
         """The index rows that a version should have, those of its label included."""

@@ -14,6 +14,7 @@ from fhir_server.repository.history import Window, versions_in
 from fhir_server.repository.intake import Intake
 from fhir_server.repository.labelling import Labelling
 from fhir_server.repository.sight import Ask, Sights
+from fhir_server.repository.trail import Trail
 from fhir_server.resource.query_string import pairs_in
 from fhir_server.search.plan import EVERY_TYPE, Plan, Predicate
 from fhir_server.settings import Settings
@@ -29,7 +30,10 @@ LABELLED = "labelled"
 class Access:
     """Gives each caller their Sights, the same as long as nothing changes that they are decided by."""
 
-    def __init__(self, circumstances: Circumstances, labelling: Labelling, intake: Intake, ask: Ask) -> None:
+    def __init__(
+        self, circumstances: Circumstances, labelling: Labelling, intake: Intake, ask: Ask, trail: Trail
+    ) -> None:
+        self.trail = trail
         self._circumstances = circumstances
         self._labelling = labelling
         self._intake = intake
@@ -51,8 +55,11 @@ class Access:
         return found
 
 
-async def access_over(means: Means, settings: Settings) -> Access | None:
-    """What decides about access to a store; None where nobody is asked and nothing that is stored has an owner yet."""
+async def access_over(means: Means, settings: Settings, server: str) -> Access | None:
+    """What decides about access to a store; None where nobody is asked and nothing that is stored has an owner yet.
+
+    `server` is the base URL of this one.
+    """
     store = means.store
     if settings.auth == "off" and not settings.organization and await store.note(LABELLED) is None:
         return None
@@ -66,7 +73,8 @@ async def access_over(means: Means, settings: Settings) -> Access | None:
     labelling = Labelling(means.searcher.parameters, means.intake)
     needs_consent = settings.sharing_consent == "needed"
     circumstances = Circumstances(store, labelling, ask, means.span, means.clock, needs_consent=needs_consent)
-    return Access(circumstances, labelling, means.intake, ask)
+    trail = Trail(store, means.intake.indexer, server)
+    return Access(circumstances, labelling, means.intake, ask, trail)
 
 
 def own_caller(settings: Settings) -> Caller:

@@ -66,9 +66,11 @@ def stretch(connection: Connection, after: int, limit: int) -> Stretch:
     for last, ended_by, marks, texts in rows(connection, BEHIND, (after, limit)):
         lines = texts.split(LINE)
         first = last - len(lines) + 1
-        found += [
-            Recorded(first + n, text, marks[n * MARK_BYTES : (n + 1) * MARK_BYTES]) for n, text in enumerate(lines)
-        ]
+        for n, text in enumerate(lines):
+            if first + n > after:
+                found.append(Recorded(first + n, text, marks[n * MARK_BYTES : (n + 1) * MARK_BYTES]))
+            else:
+                digest = chained(digest, text)
         ended = ended_by
         if len(found) >= limit:
             break

@@ -1,0 +1,97 @@
+"""What callers did can be read and searched as AuditEvents, by those whose staff or whose data it was."""
+
+import re
+
+import pytest
+
+from tests.access.world import World, country
+
+
+@pytest.fixture(scope="module")
+def world():
+    with country() as made:
+        made.get("worker-a", "Patient/a1")
+        made.get("doctor-hub", "Observation?subject=Patient/a1")
+        made.get("worker-b", "Patient/a1")
+        made.get("worker-a", "Patient/zz")
+        made.ask("worker-a", "PUT", "Observation/oa1", {**made.get("", "Observation/oa1").json(), "status": "amended"})
+        yield made
+
+
+def found(world: World, caller: str, query: str):
+    answer = world.get(caller, f"AuditEvent?{query}")
+    assert answer.status_code == 200, answer.text
+    return [entry["resource"] for entry in answer.json().get("entry", ())]
+
+
+def agents(event):
+    return [agent["who"].get("identifier", {}).get("value") for agent in event["agent"]]
+
+
+def test_a_read_is_told_with_who_what_and_whose(world):
+    (event, *_) = found(world, "admin-a", "subtype=read&patient=Patient/a1&_count=5")
+    assert event["action"] == "R"
+    assert event["outcome"] == "0"
+    assert agents(event)[0] == "worker-a"
+    assert event["entity"][0]["what"] == {"reference": "Patient/a1/_history/1"}
+    assert {"reference": "Patient/a1"} in [entity.get("what") for entity in event["entity"]]
+    assert event["meta"]["profile"] == [
+        "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.PatientRead"
+    ]
+    assert re.fullmatch("ledger-[0-9]+", event["id"])
+    assert world.get("admin-a", f"AuditEvent/{event['id']}").json() == event
+
+
+def test_a_write_is_told(world):
+    (event, *_) = found(world, "admin-a", "action=U&entity=Observation/oa1&_count=5")
+    assert agents(event)[0] == "worker-a"
+    assert event["entity"][0]["what"]["reference"].startswith("Observation/oa1/_history/2")
+
+
+def test_a_search_is_told_with_its_words(world):
+    (event, *_) = found(world, "a1", "action=E&subtype=search-type&_count=5")
+    assert agents(event)[0] == "doctor-hub"
+    assert any("query" in entity for entity in event["entity"])
+
+
+def test_a_refusal_is_told(world):
+    refused = found(world, "admin-a", "outcome=4&_count=50")
+    assert all(event["outcome"] == "4" for event in refused)
+    assert refused
+
+
+def test_every_event_is_a_sound_resource(world):
+    for event in found(world, "admin-a", "_count=50"):
+        answer = world.ask("", "POST", "AuditEvent/$validate", event).json()
+        assert [issue for issue in answer["issue"] if issue["severity"] in ("error", "fatal")] == []
+
+
+def test_a_patient_sees_who_looked_at_them_and_nobody_else(world):
+    mine = found(world, "a1", "_count=100")
+    assert mine
+    for event in mine:
+        assert {"reference": "Patient/a1"} in [entity.get("what") for entity in event["entity"]]
+    assert world.get("worker-a", "AuditEvent").status_code == 403
+    other = next(event for event in found(world, "admin-a", "_count=200") if "Patient/a2" in str(event))
+    assert world.get("a1", f"AuditEvent/{other['id']}").status_code in (200, 404)
+
+
+def test_pages_hold_every_event_once_the_newest_first(world):
+    seen, path = [], "AuditEvent?_count=7&patient=Patient/a2"
+    while path:
+        body = world.get("a2", path).json()
+        seen += [int(entry["resource"]["id"].removeprefix("ledger-")) for entry in body.get("entry", ())]
+        links = {link["relation"]: link["url"] for link in body["link"]}
+        path = links.get("next", "").removeprefix("http://node/fhir/")
+    assert seen == sorted(set(seen), reverse=True)
+    assert len(seen) >= 7
+
+
+@pytest.mark.parametrize("caller", ["admin-a", "his-a", "a1", "ministry-health"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
+def test_nobody_writes_or_removes_an_event(world, caller, method):
+    (event, *_) = found(world, "admin-a", "_count=1")
+    path = "AuditEvent" if method == "POST" else f"AuditEvent/{event['id']}"
+    answer = world.ask(caller, method, path, None if method == "DELETE" else event)
+    assert answer.status_code in (403, 405)
+    assert world.get("admin-a", f"AuditEvent/{event['id']}").json() == event
