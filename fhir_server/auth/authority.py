@@ -84,8 +84,8 @@ class Authority:
     def allows_origin(self, origin: str) -> bool:
         """Whether a page of this origin belongs to a registered program."""
         stamp = self.records.stamp()
-        known = len(self.records.listed("client")) if self._origins[0] != stamp else -1
-        if known >= 0:
+        # A program that was added does not change the stamp: who is not known is looked up again.
+        if self._origins[0] != stamp or origin not in self._origins[1]:
             uris = [uri for _, record in self.records.listed("client") for uri in record.body["redirect_uris"]]
             self._origins = (stamp, frozenset(map(origin_of, uris)))
         return origin in self._origins[1]

@@ -11,7 +11,7 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
 from fhir_server.auth.asked import Asked, basic_of
 from fhir_server.auth.assertion import SmartAssertion
-from fhir_server.auth.client import Client, client_of
+from fhir_server.auth.client import Client, client_of, digest
 from fhir_server.auth.grants import AUTH_METHODS, CodeGrant, OwnGrant, ProofKey, RefreshGrant, refresh_until
 from fhir_server.auth.keys import Keys
 from fhir_server.auth.openid import Addresses, id_token
@@ -44,7 +44,7 @@ class SmartServer(AuthorizationServer):
         self.register_client_auth_method("private_key_jwt", assertion)
         self.register_client_auth_method("client_secret_basic", secret_in_header)
         self.register_client_auth_method("client_secret_post", secret_in_form)
-        self.register_client_auth_method("none", no_secret)
+        self.register_client_auth_method("none", self._without_secret)
         self.register_grant(CodeGrant, [ProofKey()])
         self.register_grant(RefreshGrant)
         self.register_grant(OwnGrant)
@@ -73,6 +73,14 @@ class SmartServer(AuthorizationServer):
             self.throttle.failed(*counted)
             raise
         return client
+
+    def _without_secret(self, query_client: Callable[[str], Client | None], request: Asked) -> Client | None:
+        """The client that names itself in the form, or whose refresh token it is: some programs name it nowhere else."""
+        name = request.form.get("client_id")
+        if name is None and request.form.get("grant_type") == "refresh_token":
+            record = self.records.read("refresh", digest(request.form.get("refresh_token", "")))
+            name = None if record is None else str(record.body["client"])
+        return query_client(name) if name else None
 
     def _generate(
         self, *, grant_type: str, client: Client, scope: str, include_refresh_token: bool, **_: Any
@@ -139,12 +147,6 @@ def with_secret(query_client: Callable[[str], Client | None], name: str, secret:
     if client is None or not client.check_client_secret(secret):
         raise InvalidClientError(status_code=status, description="The client or its secret is not known.")
     return client
-
-
-def no_secret(query_client: Callable[[str], Client | None], request: Asked) -> Client | None:
-    """The client that names itself in the form."""
-    name = request.form.get("client_id")
-    return query_client(name) if name else None
 
 
 class Introspection(IntrospectionEndpoint):

@@ -259,6 +259,17 @@ def test_65_of_many_who_refresh_at_once_one_may_succeed(node: Node):
     assert set(answers) <= {200, 400}
 
 
+def test_65_a_refresh_token_names_a_public_program_and_proves_no_other(node: Node):
+    told = node.tokens(client_id="trusted", scope="offline_access user/*.rs")
+    fields = {"grant_type": "refresh_token", "refresh_token": told["refresh_token"]}
+    assert node.post("/auth/token", fields).status_code == 200
+    code, verifier = node.code(client_id="confidential", scope="offline_access user/*.rs")
+    told = node.redeem(code, verifier, client_id="confidential", client_secret=SECRET).json()
+    fields = {"grant_type": "refresh_token", "refresh_token": told["refresh_token"]}
+    refused(node.post("/auth/token", fields), "invalid_client", 400, 401)
+    refused(node.post("/auth/token", {"grant_type": "refresh_token", "refresh_token": "x"}), "invalid_client", 400, 401)
+
+
 def test_66_a_refreshed_token_has_no_more_scopes(node: Node):
     told = node.tokens(client_id="trusted", scope="offline_access user/Patient.rs")
     for scope in ("user/*.rs", "user/Patient.rs openid", "offline_access user/Patient.cruds", "system/*.rs"):

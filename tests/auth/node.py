@@ -87,21 +87,14 @@ class Clock:
         return time.time() + self.ahead
 
 
-class Node:
-    """A server that is asked by path below its root; answers are httpx's, redirects are not followed."""
+class Browser:
+    """Somebody before our pages; redirects are followed only within them."""
 
-    def __init__(self, served: Served, clock: Clock) -> None:
-        self.served = served
-        self.clock = clock
-        entrance = served.service.entrance
-        assert isinstance(entrance, OwnEntrance)
-        self.authority: Authority = entrance.authority
-        self.cookies = served.cookies
+    root = ROOT
+    cookies: httpx.Cookies
 
     def send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        url = path if "://" in path else f"{ROOT}{path}"
-        answer: httpx.Response = self.served.send(method, url, **arguments)
-        return answer
+        raise NotImplementedError
 
     def get(self, path: str, token: str | None = None, **headers: str) -> httpx.Response:
         if token is not None:
@@ -110,26 +103,7 @@ class Node:
 
     def post(self, path: str, fields: Mapping[str, str] | list[tuple[str, str]], **headers: str) -> httpx.Response:
         named = {"content-type": "application/x-www-form-urlencoded", **headers}
-        return self.send(
-            "POST",
-            path,
-            content=urlencode(list(dict(fields).items()) if isinstance(fields, Mapping) else fields),
-            headers=named,
-        )
-
-    # A backend service
-
-    def own_token(self, scope: str = "system/*.rs", client: str = "his") -> str:
-        answer = self.post("/auth/token", own_request(scope, client))
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["access_token"])
-
-    # A person
-
-    def open(self, **changed: str | None) -> tuple[httpx.Response, str]:
-        """Ask for a code as a program does; return the answer and the verifier."""
-        verifier = secrets.token_urlsafe(48)
-        return self.get(f"/auth/authorize?{urlencode(authorize_request(verifier, **changed))}"), verifier
+        return self.send("POST", path, content=urlencode(fields), headers=named)
 
     def submit(self, page: httpx.Response, **fields: str | list[str]) -> httpx.Response:
         """Send the form of a page that has these fields, with what it hides."""
@@ -155,6 +129,41 @@ class Node:
         """Tick everything."""
         ticks = [unescape(value) for value in re.findall(r'type="checkbox" name="scope" value="([^"]+)"', page.text)]
         return self.submit(page, step="consent", scope=ticks, answer="yes")
+
+    def forget(self) -> None:
+        """Be another browser."""
+        self.cookies.clear()
+
+
+class Node(Browser):
+    """A server that is asked by path below its root; answers are httpx's, redirects are not followed."""
+
+    def __init__(self, served: Served, clock: Clock) -> None:
+        self.served = served
+        self.clock = clock
+        entrance = served.service.entrance
+        assert isinstance(entrance, OwnEntrance)
+        self.authority: Authority = entrance.authority
+        self.cookies = served.cookies
+
+    def send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        url = path if "://" in path else f"{ROOT}{path}"
+        answer: httpx.Response = self.served.send(method, url, **arguments)
+        return answer
+
+    # A backend service
+
+    def own_token(self, scope: str = "system/*.rs", client: str = "his") -> str:
+        answer = self.post("/auth/token", own_request(scope, client))
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["access_token"])
+
+    # A person
+
+    def open(self, **changed: str | None) -> tuple[httpx.Response, str]:
+        """Ask for a code as a program does; return the answer and the verifier."""
+        verifier = secrets.token_urlsafe(48)
+        return self.get(f"/auth/authorize?{urlencode(authorize_request(verifier, **changed))}"), verifier
 
     def code(self, login: str = "lan", patient: str = "may", **changed: str | None) -> tuple[str, str]:
         """Go the whole way; return the code and the verifier."""
@@ -183,10 +192,6 @@ class Node:
         answer = self.redeem(*self.code(**changed), client_id=client)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
-
-    def forget(self) -> None:
-        """Be another browser."""
-        self.cookies.clear()
 
 
 def returned(answer: httpx.Response) -> dict[str, str]:
