@@ -152,7 +152,13 @@ def test_pages_of_allowed_origins_may_call():
             "https://app.example.vn.evil.example",
             "http://localhost:1@evil.example",
         ):
-            assert "access-control-allow-origin" not in server.get("metadata", origin=origin).headers
+            assert "access-control-allow-origin" not in server.get("Patient", origin=origin).headers
+
+
+def test_any_page_may_read_what_the_server_can():
+    with serving(cors_origins=()) as server:
+        answer = server.get("metadata", origin="https://app.example.org")
+        assert answer.headers["access-control-allow-origin"] == "https://app.example.org"
 
 
 def test_the_request_has_a_name(server):
