@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import engine, extraction, http, million, startup, store
+from bench import authorization, engine, extraction, http, million, startup, store
 from bench.figure import Figure
 
 REPORT = Path("build/bench.json")
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[Path], list[Figure]]] = {
     "extraction": extraction.measure,
     "http": http.measure,
     "store": store.measure,
+    "authorization": authorization.measure,
     "million": million.measure,
 }
 ON_DEMAND = frozenset({"million"})

@@ -33,11 +33,11 @@ class Answer:
 class Client(asyncio.Protocol):
     """One connection, one request at a time."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, headers: Mapping[str, str] = HEADERS) -> None:
         parts = urlsplit(base)
         self.host, self.port = parts.hostname or "127.0.0.1", parts.port or 80
         self.path = parts.path.rstrip("/")
-        self._fixed = "".join(f"{name}: {value}\r\n" for name, value in {"Host": parts.netloc, **HEADERS}.items())
+        self._fixed = "".join(f"{name}: {value}\r\n" for name, value in {"Host": parts.netloc, **headers}.items())
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[Answer] | None = None
         self._received = b""
@@ -133,10 +133,17 @@ class Outcome:
         return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
-async def closed_loop(base: str, work: Work, clients: int, seconds: float, process: int | None) -> Outcome:
-    """Let so many clients repeat a piece of work for so long."""
+async def closed_loop(
+    base: str,
+    work: Work,
+    clients: int,
+    seconds: float,
+    process: int | None,
+    headers: Mapping[str, str] = HEADERS,
+) -> Outcome:
+    """Let so many clients, which send these headers, repeat a piece of work for so long."""
     outcome = Outcome()
-    connections = [Client(base) for _ in range(clients)]
+    connections = [Client(base, headers) for _ in range(clients)]
     until = time.perf_counter() + seconds
 
     async def repeat(client: Client) -> None:

@@ -75,7 +75,7 @@ class SmartServer(AuthorizationServer):
         return client
 
     def _without_secret(self, query_client: Callable[[str], Client | None], request: Asked) -> Client | None:
-        """The client that names itself in the form, or whose refresh token it is: some programs name it nowhere else."""
+        """The client that names itself, or whose refresh token it is: some programs do not name themselves again."""
         name = request.form.get("client_id")
         if name is None and request.form.get("grant_type") == "refresh_token":
             record = self.records.read("refresh", digest(request.form.get("refresh_token", "")))
