@@ -21,8 +21,8 @@ from fhir_server.search.plan import EVERYTHING, NOTHING, And, Column, Ids, Not, 
 UNBOUND_CLASSES = frozenset({"master", "definition"})
 """Classes about no patient, which a scope of one patient does not keep away."""
 
-NEVER_WITHHELD = frozenset({"Consent"})
-"""What says that something is withheld has to be seen by whoever must heed it."""
+NEVER_WITHHELD = frozenset({"AuditEvent", "Consent"})
+"""What says that something is withheld is seen by whoever must heed it, and who did what by whoever reviews it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,9 @@ def decide(caller: Caller, standing: Standing, kind: str, letter: str) -> Sight 
     about = CLASS_OF[kind]
     bounds = tuple(bounds_of(caller, kind, letter))
     granted = grounds(caller.roles, about, ACT_OF[letter])
-    broken = standing.broken(caller) if ACT_OF[letter] == "read" else frozenset()
+    # Who opened a record in an emergency may write about the patient too, what the role may write at all.
+    opens = ACT_OF[letter] == "read" or (ACT_OF[letter] == "create" and granted)
+    broken = standing.broken(caller) if opens else frozenset()
     if not bounds or not (granted or broken):
         return None
     selves = patients_of(caller) if "self" in granted else frozenset()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fhir_server.operations import document, everything, expand, lastn, lookup, meta, subsumes, translate, validate
+from fhir_server.operations import break_glass, document, everything, expand, lastn, lookup, meta, subsumes, translate, validate
 from fhir_server.operations import validate_code as of_codes
 from fhir_server.rest.exchange import Route
 from fhir_server.rest.operation import Operation, routes_of
@@ -11,6 +11,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *validate.OPERATIONS,
     *meta.OPERATIONS,
     *everything.OPERATIONS,
+    break_glass.OPERATION,
     lastn.OPERATION,
     document.OPERATION,
     document.OF_TYPE,

@@ -118,6 +118,8 @@ class Permission:
             sight = self.sights.sight(kind, "r")
             opened = sight.shared if sight is not None else frozenset()
             facilities = sorted(owner for owner, patient in opened if patient in label.patients)
+            if sight is not None and not sight.broken.isdisjoint(label.patients):
+                facilities += await self._keepers(sight.broken.intersection(label.patients))
             return tuple(dict.fromkeys((caller.organizations[0], *facilities)))
         if caller.kind == "local":
             return ()

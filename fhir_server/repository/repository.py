@@ -7,11 +7,14 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from fhir_server.access.caller import LOCAL, Caller
-from fhir_server.errors import Conflict, Gone, Issue, NotFound, PreconditionFailed, Unprocessable
+from fhir_server.audit.account import CURRENT
+from fhir_server.errors import Conflict, Forbidden, Gone, Issue, NotFound, PreconditionFailed, Unprocessable
 from fhir_server.repository.attempt import REFERRERS_NAMED, Attempt, Means, stale
 from fhir_server.repository.conformance import KINDS as DEFINING
+from fhir_server.repository.emergency import refuse_without_right
+from fhir_server.repository.emergency import writes as emergency
 from fhir_server.repository.history import Window, versions_in, window_of
-from fhir_server.repository.labelling import remembered
+from fhir_server.repository.labelling import PATIENT, remembered
 from fhir_server.repository.permission import Permission, labelled, visible
 from fhir_server.repository.recording import recorded, touched
 from fhir_server.repository.reference import Key
@@ -214,6 +217,28 @@ class Repository:
     def explain(self, query: Query) -> dict[str, Any]:
         """How a search is understood, as JSON."""
         return self._means.searcher.explain(query)
+
+    async def break_glass(self, patient: str, reason: str, text: str) -> Version:
+        """Open a patient's record to the caller for an hour; return the Task that does it."""
+        if not self._is_bound:
+            raise Forbidden("Nothing is closed to who runs this server.")
+        sights = await self._sights()
+        refuse_without_right(self._caller, sights.standing.broken(self._caller), patient)
+        found = await self._store.read(PATIENT, patient)
+        if found is None or found.body is None:
+            raise NotFound(f"There is no {PATIENT}/{patient}.")
+        label = sights.labelling.of(found)
+        keepers = [each for each in label.owners if await self._store.read("Organization", each) is not None]
+        at = int(self._means.clock() * 1000)
+        writing = emergency(self._caller, patient, next(iter(keepers), None), reason, text, at)
+        server = self.as_(replace(LOCAL, organizations=label.owners))
+        task, _ = await server.write(writing)
+        account = CURRENT.get()
+        if account is not None:
+            account.touch(label.owners, label.patients)
+            account.shown(at, "break-glass", "break-glass", {"e": [f"{PATIENT}/{patient}"], "d": f"{reason}: {text}"})
+        assert task.version is not None
+        return task.version
 
     @property
     def _trail(self) -> Trail:
