@@ -25,6 +25,9 @@ KINDS = {
     "token": "access tokens, by digest",
 }
 
+KEPT = ("client", "key", "person")
+"""The kinds that a backup holds. Tokens are not among them: one that was used or revoked since would be good again."""
+
 LIVE = frozenset({"client", "grant", "person", "token"})
 """The kinds that decide whether a token is good: when one of these changes, what was read before may be false."""
 
@@ -34,3 +37,10 @@ def records_at(data: Path, place: Place | None) -> Records:
     if isinstance(place, MongoDatabase):
         return MongoRecords(place.url, LIVE, is_single=place.is_single)
     return SqliteRecords(data / FILE, LIVE)
+
+
+def copy_kept(source: Records, target: Records) -> None:
+    """Put what a backup holds into other records."""
+    for kind in KEPT:
+        for name, record in source.listed(kind):
+            target.add(kind, name, record.body, record.expires)

@@ -15,6 +15,8 @@ import typer
 from rich.text import Text
 
 from fhir_server.app import DATABASE, KEY_FILE
+from fhir_server.auth.records import FILE as RECORDS_FILE
+from fhir_server.auth.records import copy_kept, records_at
 from fhir_server.commands.terminal import AnyStore, Data, StoreSingle, made, print_line, stop, stored_in
 from fhir_server.resource.instant import instant
 from fhir_server.store.opening import Place, opened
@@ -41,7 +43,9 @@ def back_up(
     found = _examined(target / DATABASE)
     if (data / KEY_FILE).exists():
         shutil.copy2(data / KEY_FILE, target / KEY_FILE)
-    files = {path.name: digest(path) for path in (target / DATABASE, target / KEY_FILE) if path.exists()}
+    _copy_records(data, place, target)
+    names = (DATABASE, KEY_FILE, RECORDS_FILE)
+    files = {name: digest(target / name) for name in names if (target / name).exists()}
     manifest = {"form": FORM, "madeAt": instant(int(time.time() * 1000)), "commit": commit, "schema": found.schema}
     manifest |= {"resources": found.resources, "versions": found.versions, "files": files}
     _write_durably(target / MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
@@ -73,6 +77,17 @@ def restore(
     _sync(target)
     print_line(Text(f"resources: {found.resources}, versions: {found.versions}, commit: {found.t}", "green"))
     print_line(Text(f"Restored into {target}. Start it with: nhipcau serve --data {target}"))
+
+
+def _copy_records(data: Path, place: Place, target: Path) -> None:
+    if isinstance(place, Path) and not (data / RECORDS_FILE).exists():
+        return
+    source, copied = records_at(data, place), records_at(target, None)
+    try:
+        copy_kept(source, copied)
+    finally:
+        source.close()
+        copied.close()
 
 
 async def _copied(place: Place, target: Path) -> int:

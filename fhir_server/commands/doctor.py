@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from fhir_server.app import DATABASE, KEY_FILE
+from fhir_server.auth.records import FILE as RECORDS_FILE
 from fhir_server.commands.terminal import AnyStore, Data, StoreSingle, place_of, print_line
 from fhir_server.resource.instant import instant
 from fhir_server.settings import Settings
@@ -191,7 +192,8 @@ def filesystem_of(folder: Path) -> str | None:
 
 def check_permissions(subject: Examined) -> Iterator[Finding]:
     """Whether nobody else on the machine can read health data and keys, and this user can write them."""
-    files = [file for file in (subject.database, subject.data / KEY_FILE) if file.exists()]
+    named = subject.database, subject.data / KEY_FILE, subject.data / RECORDS_FILE
+    files = [file for file in named if file.exists()]
     if not files:
         return
     for file in files:

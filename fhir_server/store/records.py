@@ -52,10 +52,6 @@ class Records(Protocol):
         """A number that changes when a record of a live kind was changed or removed."""
         ...
 
-    def copy(self, target: str) -> None:
-        """Copy everything into a new file while it is used, where that is this program's business."""
-        ...
-
     def close(self) -> None:
         """Let go of every file and connection."""
         ...

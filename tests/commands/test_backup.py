@@ -23,6 +23,15 @@ def test_a_backup_can_be_restored(nhipcau, saved, tmp_path, data):
     assert (tmp_path / "new" / "cursor.key").stat().st_mode & 0o077 == 0
 
 
+def test_a_backup_holds_the_people_who_log_in(nhipcau, tmp_path, data):
+    nhipcau("import", ndjson(tmp_path / "all.ndjson", patient("an")), "--data", data)
+    assert nhipcau("user", "add", "lan", "--role", "doctor", "--data", data)[0] == 0
+    assert nhipcau("backup", tmp_path / "copy", "--data", data)[0] == 0
+    assert nhipcau("restore", tmp_path / "copy", "--data", tmp_path / "new")[0] == 0
+    assert "lan  lan · doctor" in nhipcau("user", "list", "--data", tmp_path / "new")[1]
+    assert (tmp_path / "new" / "auth.sqlite").stat().st_mode & 0o077 == 0
+
+
 def test_nothing_is_written_over(nhipcau, saved, data):
     status, _, told = nhipcau("restore", saved, "--data", data)
     assert status == 2

@@ -99,9 +99,6 @@ class MongoRecords:
         trusted = int(time.monotonic()) // SECONDS_OF_TRUST
         return (trusted * MOST_EPOCHS + self._seen) * MOST_EPOCHS + self._own
 
-    def copy(self, target: str) -> None:
-        """Leave it to the tools of the database, which copy everything."""
-
     def close(self) -> None:
         """Let go of the connections."""
         self._closed.set()

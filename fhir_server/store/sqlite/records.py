@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from fhir_server.store.records import Record
-from fhir_server.store.sqlite.connection import Connection, connect, copy, row, rows, script, transaction, value
+from fhir_server.store.sqlite.connection import Connection, connect, row, rows, script, transaction, value
 
 SCHEMA = 1
 TABLES = f"""
@@ -108,10 +108,6 @@ class SqliteRecords:
         if self._stamped is None or self._stamped[0] != seen:
             self._stamped = (seen, value(connection, "SELECT number FROM epoch"))
         return self._stamped[1]
-
-    def copy(self, target: str) -> None:
-        """Copy everything into a new file while it is used."""
-        copy(self._connection(), Path(target))
 
     def close(self) -> None:
         """Let go of the file."""
