@@ -5,19 +5,17 @@ import pytest
 
 from tests.access.world import World, country
 
-STORES: dict[str, dict[str, Any]] = {"sqlite": {}}
-"""The settings of a server on each kind of store."""
+STORES = ("sqlite", "mongodb")
 
 
 @pytest.fixture(scope="module", params=STORES)
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
+def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What makes a server on each kind of store."""
+    return {"mongodb": request.getfixturevalue("mongodb")} if request.param == "mongodb" else {}
+
+
+@pytest.fixture(scope="module")
+def world(settings: dict[str, Any]) -> Iterator[World]:
     """The country, which no test of a module changes."""
-    with country(**STORES[request.param]) as made:
-        yield made
-
-
-@pytest.fixture(params=STORES)
-def changing(request: pytest.FixtureRequest) -> Iterator[World]:
-    """A country for one test, which may change it."""
-    with country(**STORES[request.param]) as made:
+    with country(**settings) as made:
         yield made
