@@ -20,7 +20,7 @@ from fhir_server.store.protocol import Store
 
 INDEX = "search index"
 LEASE = "job"
-FORM = 2
+FORM = 3
 """The form of index rows. It changes with what rows hold: all resources are then indexed anew."""
 
 SECONDS_BETWEEN_LOOKS = 1.0

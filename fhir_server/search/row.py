@@ -7,11 +7,11 @@ two columns at once: ranges of quantities, and composites. The rows of one resou
 
 | type | facet | v | x | matched by |
 |---|---|---|---|---|
-| token | 0 CODE | code or value | system or `''` | `code`, `system|code`, `|code` (x is `''`) |
+| token | 0 CODE | code or value | system or `''` | `code`, `system|code`, `|code` (x is `''`), `system|` of codes |
 | | 1 FOLDED | the same in casefold | system or `''` | the same, where case makes no difference |
 | | 2 TEXT | folded text | `''` | `:text`, as a string |
 | | 3 OF_TYPE | identifier's value | its type: system, code | `:of-type` |
-| | 4 SYSTEM | system | `''` | `system|` |
+| | 4 SYSTEM | system | `''` | `system|`, of identifiers and of what has no code |
 | string | 0 WHOLE | folded text | as sent; `''` if that is v | the default, `:contains`; `:exact` by v and x |
 | | 1 WORD | folded, from a later word on | `''` | the default: names of several words |
 | date | 0 RANGE | first ms | ms after the last | all prefixes, as `[v, x)` |
@@ -35,6 +35,7 @@ several parts they are joined by SEPARATOR, which no FHIR string can hold.
 
 Case makes no difference for tokens of type string, and for codes unless their system is known to heed it; identifiers,
 ids, uris and booleans stand under CODE. A search asks both facets: `code` under CODE, its casefold under FOLDED.
+A system alone is asked for by x, since a system has few codes; it has many identifiers, and rows of its own for them.
 
 The columns v, x and y of a composite are those of its components in order: the code of a token, low and high of a
 quantity, both ends of a date, the value of a number, the folded text of a string, v of a reference or uri; what is

@@ -181,10 +181,9 @@ class Writer:
         return cells
 
     def coded(self, system: str, code: str | None) -> Cells:
-        cells: Cells = {(4, system, "")} if system else set()
-        if code:
-            cells.add((0, code, system) if self.package.heeds_case(system) else (1, code.casefold(), system))
-        return cells
+        if not code:
+            return {(4, system, "")} if system else set()
+        return {(0, code, system) if self.package.heeds_case(system) else (1, code.casefold(), system)}
 
     def token(self, name: str, value: Json, path: str, resource: Json) -> Cells:
         if name in ("CodeableConcept", "Coding"):

@@ -120,7 +120,7 @@ NUMBER_OPERATORS = ("=", "<", "<=", ">", ">=")
 
 
 def rows_with(number: int, *tests: st.SearchStrategy[Test]) -> st.SearchStrategy[Predicate]:
-    return st.builds(Row, st.just(number), st.tuples(*tests) | st.tuples(*tests[:1]))
+    return st.builds(Row, st.just(number), st.tuples(*tests) | st.tuples(*tests[:1]) | st.tuples(tests[1]))
 
 
 patient_rows_predicate = st.one_of(

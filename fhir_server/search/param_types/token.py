@@ -15,17 +15,13 @@ PHONE_PUNCTUATION = re.compile(r"[\s().\-/]+")
 
 
 def coded_rows(leaf: Leaf, system: str, code: str | None) -> list[Row]:
-    """The rows of a code within a system."""
-    ignores_case = leaf.context.ignores_case(system)
-    rows: list[Row] = []
-    for number in leaf.numbers:
-        if code and ignores_case:
-            rows.append((number + Token.FOLDED, code.casefold(), system))
-        elif code:
-            rows.append((number + Token.CODE, code, system))
-        if system:
-            rows.append((number + Token.SYSTEM, system, ""))
-    return rows
+    """The rows of a code within a system, or of a system without code."""
+    if not code:
+        return [(number + Token.SYSTEM, system, "") for number in leaf.numbers] if system else []
+    if leaf.context.ignores_case(system):
+        folded = code.casefold()
+        return [(number + Token.FOLDED, folded, system) for number in leaf.numbers]
+    return [(number + Token.CODE, code, system) for number in leaf.numbers]
 
 
 def text_rows(leaf: Leaf, texts: Iterable[str | None]) -> list[Row]:

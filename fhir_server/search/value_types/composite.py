@@ -32,7 +32,7 @@ class Layout:
 
 
 LAYOUTS: Mapping[str, Layout] = {
-    "token": Layout(frozenset({Token.CODE, Token.FOLDED, Token.SYSTEM}), {"v": 0}, 1, "x"),
+    "token": Layout(frozenset({Token.CODE, Token.FOLDED}), {"v": 0}, 1, "x"),
     "string": Layout(frozenset({String.WHOLE}), {"v": 0}, 1),
     "date": Layout(frozenset({Range.RANGE}), {"v": 0, "x": 1}, 2),
     "number": Layout(frozenset({Range.RANGE}), {"v": 0, "x": 0}, 1),
@@ -57,9 +57,6 @@ def parts(kind: str, rows: Rows) -> Iterator[Part]:
     layout = LAYOUTS[kind]
     for row in rows:
         if isinstance(row, Near) or row.number not in layout.facets:
-            continue
-        if kind == "token" and row.number == Token.SYSTEM:
-            yield Part((), (str(row.tests[0].value),), layout.width)
             continue
         placed = [(layout.columns[test.column], test) for test in row.tests if test.column != layout.qualifier]
         named = [test for test in row.tests if test.column == layout.qualifier]

@@ -18,6 +18,7 @@ AS_SENT = ("Identifier", "ContactPoint", "boolean", "id", "uri")
 WITHOUT_CASE = ("string", "markdown")
 OF_BOOLEANS = frozenset({"http://terminology.hl7.org/CodeSystem/special-values", "http://hl7.org/fhir/special-values"})
 ONLY_BOOLEAN = frozenset({"boolean"})
+ONLY_CODE = frozenset({"code"})
 PHONE = re.compile(r"[\s().\-/\d+*#]+")
 PHONE_PUNCTUATION = re.compile(r"[\s().\-/]+")
 
@@ -51,13 +52,22 @@ def coded(text: str, question: Question) -> Rows:
     """A code with or without its system, or any code of a system."""
     system, code = parts(text)
     if system and not code:
-        return (Row(Token.SYSTEM, (Test("v", "=", system),)),)
+        return tuple(of_system(system, question))
     if question.kinds == ONLY_BOOLEAN and code not in ("true", "false"):
         raise Unreadable("it is either true or false")
     if system in OF_BOOLEANS and question.kinds is not None and "boolean" in question.kinds:
         system = None
     qualifier = () if system is None else (Test("x", "=", system),)
     return tuple(Row(facet, (spelled(facet, code, question), *qualifier)) for facet in facets(system, question))
+
+
+def of_system(system: str, question: Question) -> Iterator[Row]:
+    """Any code of a system, and what has a system and no code."""
+    if question.reads(*CODED):
+        facet = Token.FOLDED if question.context.ignores_case(system) else Token.CODE
+        yield Row(facet, (Test("x", "=", system),))
+    if question.kinds != ONLY_CODE:
+        yield Row(Token.SYSTEM, (Test("v", "=", system),))
 
 
 def spelled(facet: Token, code: str, question: Question) -> Test:

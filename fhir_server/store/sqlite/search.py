@@ -190,8 +190,9 @@ class Search:
             self.joins.fill(self, kind, parts[n : n + 1], self._picks, surely=True)
         self.joins.fill(self, kind, parts, self._picks)
         if n is not None:
-            former = self._sources.of(kind, parts[n], self._picks) if n < len(parts) else None
-            return Arm(kind, name, predicate, self._former(former, numbers), n, FEW_ENOUGH_TO_SORT)
+            if n >= len(parts):
+                raise SnapshotLost(self.tail.last // PLACES)
+            return Arm(kind, name, predicate, self._former(kind, parts[n], numbers), n, FEW_ENOUGH_TO_SORT)
         sized = list(self._sized(kind, parts, wish))
         # A union of long ranges would be sorted as a whole for every page.
         is_long = wish != "all" and name != EVERY_TYPE
@@ -201,11 +202,13 @@ class Search:
         size, _, _, n, source = min(drivers, key=lambda s: s[:4])
         return Arm(kind, name, predicate, source, n, size)
 
-    def _former(self, source: Source | None, numbers: Sequence[int]) -> Source:
+    def _former(self, kind: int, part: Predicate, numbers: Sequence[int]) -> Source:
         """What the first page went along, though other numbers have come into use since, or the caller sees less."""
+        source = self._sources.of(kind, part, self._picks)
         for each in source.branches if isinstance(source, Union) else (source,):
             if isinstance(each, Rows | Pointing) and (not numbers or each.number in numbers):
-                return each
+                # Of so few values now that each is looked up: it was a range when the first page went along it.
+                return self._sources.whole(part, each) if isinstance(each, Rows) else each
         raise SnapshotLost(self.tail.last // PLACES)
 
     def _reaching(self, predicate: Predicate) -> Predicate:

@@ -8,11 +8,16 @@ from dataclasses import dataclass, replace
 from fhir_server.search.plan import And, Chain, Ids, Near, Or, Predicate, Referrer, Row, Test, Text
 from fhir_server.store.sqlite.condition import Conditions, Pick, Picks, Side
 from fhir_server.store.sqlite.connection import Value, value
+from fhir_server.store.sqlite.connection import row as row_of
+from fhir_server.store.sqlite.naming import ABSENT, COLUMNS
 from fhir_server.store.sqlite.tail import Segment
 
 MOST_BRANCHES = 64
 LONGEST_OF_USE = 2**40
 """Ranges with an open end are longer than any (this is 35 years of milliseconds), and say nothing of their start."""
+
+FIRST_OF_ALL = float("-inf")
+"""What stands before all values of a row."""
 
 RANGES = frozenset({"=", "<", "<=", ">", ">=", "starts", "in"})
 """The operators for which an index has a range."""
@@ -73,6 +78,9 @@ class Rows:
         tests = conditions.tests("d", self.number, self.tests, arguments)
         if self.near is not None:
             tests += conditions.distance("d", self.near, arguments)
+        if is_name_alone(self.tests):
+            # Told that x is the same in all rows, SQLite would sort them by v and d.r, though they are in that order.
+            tests = tests.replace("d.x", "+d.x")
         if side.slot is None and self.is_of_one_unit(conditions):
             return f" FROM {side.sought} INDEXED BY sought_by_unit WHERE d.p=? AND typeof(d.v)='real'{tests}"
         return f" FROM {side.sought} WHERE d.p=?{tests}"
@@ -89,6 +97,11 @@ class Rows:
         if self.near is not None:
             tests += conditions.distance("h", self.near, arguments)
         return f"h.p=?{tests}"
+
+
+def is_name_alone(tests: Sequence[Test]) -> bool:
+    """Whether nothing is asked for but a qualifier, such as any code of a system."""
+    return len(tests) == 1 and tests[0].column == "x" and tests[0].operator == "="
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +207,16 @@ def conjuncts(predicate: Predicate) -> list[Predicate]:
     return [predicate]
 
 
+def rows_in(predicate: Predicate) -> Iterator[Row]:
+    """Yield the rows that a predicate asks for."""
+    match predicate:
+        case Row():
+            yield predicate
+        case And(items) | Or(items):
+            for item in items:
+                yield from rows_in(item)
+
+
 class Sources:
     """Finds the sources that could drive a search for a predicate."""
 
@@ -264,8 +287,19 @@ class Sources:
             return Union(())
         branches = self._branches(row)
         if branches is None:
-            return Rows(row.number, (*row.tests, *self._implied(row)))
+            return self._range(row)
         return branches[0] if len(branches) == 1 else Union(tuple(branches))
+
+    def _range(self, row: Row) -> Rows:
+        """The rows that pass the tests as one range."""
+        return Rows(row.number, (*row.tests, *self._implied(row)))
+
+    def whole(self, predicate: Predicate, branch: Rows) -> Rows:
+        """The range of which a source for the predicate has a branch."""
+        if branch.exact is None:
+            return branch
+        found = (item for item in rows_in(predicate) if item.number == branch.number)
+        return next(map(self._range, found), branch)
 
     def _implied(self, row: Row) -> Iterator[Test]:
         """What the end of a range says of its start: it lies before, and no further than the longest range is long."""
@@ -284,6 +318,8 @@ class Sources:
         """The row with its v taken one by one, each with every x that stands with it; None where v is not given."""
         given = [test for test in row.tests if test.column == "v"]
         qualifiers = [test for test in row.tests if test.column == "x"]
+        if is_name_alone(row.tests) and self._conditions.parameters.column(row.number) == COLUMNS["x"]:
+            return self._of_name(row.number, self._stored(row, row.tests[0])[0])
         if len(given) != 1 or given[0].operator not in ("=", "in") or len(given) + len(qualifiers) != len(row.tests):
             return None
         values = self._stored(row, given[0])
@@ -296,6 +332,27 @@ class Sources:
             if len(found) > MOST_BRANCHES:
                 return None
         return found
+
+    def _of_name(self, number: int, x: Value) -> list[Rows] | None:
+        """The rows with a name, one by one of their different v; None where more than are of use have any name."""
+        if x == ABSENT:
+            return []
+        found: set[Value] = set()
+        for side in self._sides:
+            before: Sequence[Value] = (FIRST_OF_ALL, FIRST_OF_ALL)
+            statement = f"SELECT d.v, d.x FROM {side.sought} WHERE d.p=? AND (d.v,d.x)>(?,?) ORDER BY d.v, d.x LIMIT 1"
+            for _ in range(MOST_BRANCHES + 1):
+                least = row_of(self._conditions.connection, statement, (number, *before))
+                if least is None:
+                    break
+                if least[1] == x:
+                    found.add(least[0])
+                before = least
+            else:
+                return None
+        if len(found) > MOST_BRANCHES:
+            return None
+        return [Rows(number, exact=(v, x)) for v in sorted(found, key=lambda v: (isinstance(v, str), v))]
 
     def _stored(self, row: Row, test: Test) -> list[Value]:
         asked = self._conditions.stored(row.number, test)

@@ -15,8 +15,6 @@ def test_a_concept_gives_each_coding_its_systems_and_its_texts(cells):
     assert cells({"resourceType": "Observation", "code": concept}, "code") == {
         (FOLDED, "la1", LOINC),
         (CODE, "mm[Hg]", UCUM),
-        (SYSTEM, LOINC, ""),
-        (SYSTEM, UCUM, ""),
         (TEXT, "huyet ap", ""),
         (TEXT, "do huyet ap", ""),
     }
@@ -31,7 +29,7 @@ def test_the_code_of_a_component_is_not_the_code_of_the_observation(cells):
     assert {(FOLDED, "8480-6", LOINC), (FOLDED, "85354-9", LOINC)} <= cells(observation, "combo-code")
 
 
-def test_a_coding_without_system_has_the_empty_one(cells):
+def test_a_coding_has_a_row_of_its_system_only_where_it_has_no_code(cells):
     meta = {"tag": [{"code": "a"}, {"system": "urn:s"}]}
     assert cells({"resourceType": "Patient", "meta": meta}, "_tag") == {(FOLDED, "a", ""), (SYSTEM, "urn:s", "")}
 
@@ -39,7 +37,7 @@ def test_a_coding_without_system_has_the_empty_one(cells):
 def test_a_bound_code_has_the_system_of_its_value_set(cells):
     system = "http://hl7.org/fhir/administrative-gender"
     patient = {"resourceType": "Patient", "gender": "male"}
-    assert cells(patient, "gender") == {(CODE, "male", system), (SYSTEM, system, "")}
+    assert cells(patient, "gender") == {(CODE, "male", system)}
 
 
 def test_an_identifier_is_found_by_value_system_and_type(cells):

@@ -47,8 +47,11 @@ def test_no_system_is_asked_for_by_a_bar_alone(question):
     assert read("|a", question("Identifier")) == (row(Token.CODE, ("v", "=", "a"), ("x", "=", "")),)
 
 
-def test_any_code_of_a_system_is_one_row(question):
-    assert read("urn:s|", question("CodeableConcept")) == (row(Token.SYSTEM, ("v", "=", "urn:s")),)
+def test_any_code_of_a_system_is_asked_for_where_such_codes_stand(question):
+    alone = row(Token.SYSTEM, ("v", "=", "urn:s"))
+    assert read("urn:s|", question("CodeableConcept")) == (row(Token.FOLDED, ("x", "=", "urn:s")), alone)
+    assert read(f"{ACT}|", question("code")) == (row(Token.CODE, ("x", "=", ACT)),)
+    assert read("urn:s|", question("Identifier")) == (alone,)
 
 
 def test_escaped_bars_belong_to_the_code(question):
