@@ -41,7 +41,7 @@ from fhir_server.commands.terminal import (
     stop,
 )
 from fhir_server.definitions.registry import Definitions, r4
-from fhir_server.demo.people import admit
+from fhir_server.demo.people import STATION, admit
 from fhir_server.demo.story import demo_facts, load_story
 from fhir_server.errors import FhirError, Invalid, Issue, TooLarge
 from fhir_server.extension import installed
@@ -82,6 +82,7 @@ Asking = Literal["on", "off"]
 Auth = Annotated[
     Asking | None, typer.Option(help="Whether callers must say who they are; always where others can come in.")
 ]
+DEMO = {"auth": "on", "second_factor_roles": (), "organization": STATION}
 ASKED: dict[Asking, str] = {
     "on": "Callers need a token: nhipcau user add, nhipcau client add.",
     "off": "Only programs on this machine can reach it: nobody is asked who they are.",
@@ -205,7 +206,7 @@ def demo(
         with os.fdopen(written, "wb") as file:
             file.write(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
 
-    chosen = settings().model_copy(update={"auth": auth or "off", "second_factor_roles": ()})
+    chosen = settings().model_copy(update=DEMO if auth == "on" else {"auth": "off"})
     run(listener, lambda: application(r4().extended(), chosen, origin, tell, installed()))
 
 

@@ -173,7 +173,7 @@ def test_the_demo_tells_a_story_that_can_be_told_again(tmp_path):
         (["--host", "0.0.0.0"], "NHIPCAU_BASE_URL"),
         (["--host", "::", "--auth", "on"], "NHIPCAU_BASE_URL"),
         (["--host", "0.0.0.0", "--auth", "off"], "127.0.0.1"),
-        (["--store", "mongodb://localhost"], "sqlite:///"),
+        (["--store", "postgresql://localhost"], "mongodb://"),
         (["--workers", "0"], "workers"),
         (["--validation", "some"], "validation"),
     ],

@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -68,6 +69,9 @@ class Person(Browser):
     def send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         return self._client.request(method, path, **arguments)
 
+    def close(self) -> None:
+        self._client.close()
+
 
 @pytest.fixture(scope="module")
 def his(program: Program) -> Iterator[Any]:
@@ -119,10 +123,10 @@ def test_an_app_of_fhirclient(program: Program, stored: None):
     )
     app.prepare()
     assert not app.ready
-    person = Person(program.base.removesuffix("/fhir"))
-    page = person.login(person.get(str(app.authorize_url)), "tho", PASSWORD)
-    page = person.submit(person.submit(page, step="find", find="Mây"), step="choose", patient="may")
-    app.handle_callback(person.agreed(page).headers["location"])
+    with closing(Person(program.base.removesuffix("/fhir"))) as person:
+        page = person.login(person.get(str(app.authorize_url)), "tho", PASSWORD)
+        page = person.submit(person.submit(page, step="find", find="Mây"), step="choose", patient="may")
+        app.handle_callback(person.agreed(page).headers["location"])
     assert app.ready
     assert app.patient.name[0].family == "Lý"
     assert app.reauthorize()
