@@ -156,6 +156,7 @@ class SqliteStore:
 
     async def backup(self, target: Path) -> int:
         """Copy the store into a new file while it is used; return the last commit in the copy."""
+        await self._enter()
 
         def copied() -> int:
             source = connect(self._path)
