@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.abuse.attack import CPU_SECONDS, Abuse, refused
+from tests.mongodb import is_wanted
 from tests.processes import running
 from tests.serving import serving
 
@@ -171,6 +172,7 @@ def test_48_profiles_and_parameters_that_stand_on_themselves_are_no_fault():
 
 
 @pytest.mark.server
+@pytest.mark.skipif(is_wanted(), reason="the disk of a MongoDB is not the server's")
 def test_50_a_full_disk_is_told_and_loses_nothing(tmp_path):
     with running(tmp_path) as program, httpx.Client(base_url=program.base, headers=JSON, timeout=120) as client:
         kept = client.post("/Patient", json=PATIENT)
