@@ -9,7 +9,7 @@ from struct import iter_unpack
 from typing import Any, cast
 
 from pydicom.charset import convert_encodings, decode_bytes
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
@@ -40,6 +40,10 @@ class TooDeep(ValueError):
     """Sequences are nested more deeply than anybody has a use for."""
 
 
+class TooLong(ValueError):
+    """An element that is no bulk of data has the length of one."""
+
+
 def json_of(dataset: Dataset) -> Json:
     """Return a data set as DICOM JSON, its elements in their order; group lengths and group 2 are left out.
 
@@ -65,6 +69,9 @@ def _dataset_json(dataset: Dataset, encodings: list[str], place: Place, *, is_si
         if tag == CHARACTER_SET:
             found[key] = {"vr": "CS", "Value": [UTF_8]}
         elif isinstance(element, RawDataElement) and raw_vr:
+            if element.value is None and element.length:
+                found[key] = _left_aside(raw_vr, (*place, key))
+                continue
             little = "<" if element.is_little_endian else ">"
             found[key] = raw_json(raw_vr, element.value or b"", encodings, little, (*place, key))
         else:
@@ -72,9 +79,16 @@ def _dataset_json(dataset: Dataset, encodings: list[str], place: Place, *, is_si
     return found
 
 
+def _left_aside(vr: str, place: Place) -> Json:
+    """An element that was too long to be read with the others."""
+    if vr not in BYTES:
+        raise TooLong(f"the element {place[-1]} is too long for one of its kind")
+    return {"vr": vr, "BulkDataURI": f"{BULK}{'/'.join(place)}"}
+
+
 def element_as_read(dataset: Dataset, tag: BaseTag) -> DataElement | RawDataElement:
-    """Return an element, as bytes where nobody has looked at its value yet."""
-    return cast("DataElement | RawDataElement", dataset.get_item(tag))
+    """Return an element, as bytes where nobody has looked at its value yet; without a value where that stays aside."""
+    return cast("DataElement | RawDataElement", dataset.get_item(tag, keep_deferred=True))
 
 
 def _simple_representation(element: DataElement | RawDataElement) -> str:
@@ -253,3 +267,9 @@ def texts_of(json: Json, tag: str) -> Iterator[str]:
 def text_of(json: Json, tag: str) -> str:
     """Return the first value of an element as text; empty where there is none."""
     return next(texts_of(json, tag), "")
+
+
+def tag_of(keyword: str) -> str:
+    """Return the tag of a keyword in eight hexadecimal digits; empty where DICOM has none (PS3.6)."""
+    tag = tag_for_keyword(keyword)
+    return "" if tag is None else f"{tag:08X}"
