@@ -166,7 +166,12 @@ class Sights:
             case Not(item):
                 return Not(self._hops(item))
             case Chain(_, targets):
-                return replace(predicate, targets=tuple((kind, self.within(kind, inner)) for kind, inner in targets))
+                # What is contained belongs to nobody by itself: who may find its container may find it.
+                return replace(
+                    predicate,
+                    targets=tuple((kind, self.within(kind, inner)) for kind, inner in targets),
+                    inside=tuple((kind, self._hops(inner)) for kind, inner in targets),
+                )
             case Referrer(_, source, inner):
                 return replace(predicate, predicate=self.within(source, inner))
             case _:

@@ -108,7 +108,7 @@ def chained(chain: Chain) -> tuple[Predicate, ...]:
                 Row(chain.parameter + Reference.INSIDE, (Test("v", "=", place), Test("x", "=", kind))),
             )
         )
-        for kind, predicate in chain.targets
+        for kind, predicate in (chain.targets if chain.inside is None else chain.inside)
         for place in range(PLACES)
     )
 

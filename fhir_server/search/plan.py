@@ -98,14 +98,15 @@ class Chain:
     """A literal reference of the parameter points to a resource of a type, and that matches its predicate.
 
     A reference to a contained resource counts too, by rows of the resource itself: `fhir_server.search.contained` says
-    which (`chained`). Where the parameter holds canonicals, `urls` has type, number of the rows of `url` and number of
-    the rows of `version` (in casefold) of each target: a canonical with a version points to that version alone, one
-    without to every version.
+    which (`chained`); `inside` is what is asked of it, where that is not what is asked of a target. Where the parameter
+    holds canonicals, `urls` has type, number of the rows of `url` and number of the rows of `version` (in casefold) of
+    each target: a canonical with a version points to that version alone, one without to every version.
     """
 
     parameter: int
     targets: tuple[tuple[str, Predicate], ...]
     urls: tuple[tuple[str, int, int], ...] = ()
+    inside: tuple[tuple[str, Predicate], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
