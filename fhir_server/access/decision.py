@@ -7,8 +7,10 @@ what patients withhold, within what the scopes allow.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.consent import Hold
@@ -269,11 +271,16 @@ class About:
 
     def withheld(self, hold: Hold, search: Search) -> Predicate:
         """It is what a patient withholds, in part."""
-        parts = [search(f"_security={mark}") for mark in sorted(hold.marks)]
+        parts = [search(f"_security={escaped(mark)}") for mark in sorted(hold.marks)]
         ids = tuple(sorted(each for kind, each in hold.data if kind == self._kind))
         if ids:
             parts.append(Ids(ids))
         return all_of((self.within({hold.patient}), any_of(parts)))
+
+
+def escaped(value: str) -> str:
+    """A value as it stands in a query, meaning itself (FHIR R4, 3.1.1.5.7 escaping search parameters)."""
+    return quote(re.sub(r"([\\|,$])", r"\\\1", value), safe="")
 
 
 def among(column: Column, values: Iterable[str]) -> Test:

@@ -30,6 +30,9 @@ IS_RESOURCE_SCOPE = re.compile(
 ).fullmatch
 IS_ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_.:\-]*=.+").fullmatch
 
+OF_EVERY_RESOURCE = frozenset({"_id", "_language", "_profile", "_security", "_source", "_tag"})
+"""The arguments with an underscore that ask something of a resource itself."""
+
 
 class ScopeError(ValueError):
     """The text is no scope; it says why."""
@@ -142,7 +145,19 @@ def parse_scope(text: str) -> Scope | str:
         raise ScopeError(f"{text[:100]!r} names none of the letters {LETTERS}")
     if query is not None and not all(IS_ARGUMENT(each) for each in query.split("&")):
         raise ScopeError(f"the query of {text[:100]!r} is not name=value&...")
+    for name in (each.partition("=")[0] for each in (query or "").split("&")):
+        if looks_further(name):
+            raise ScopeError(f"{name[:50]} in {text[:100]!r} looks at more than the resource itself")
     return Scope(cast("Context", context), kind, V1_LETTERS[former] if former else letters, query or "", text)
+
+
+def looks_further(name: str) -> bool:
+    """Whether an argument asks for what one resource cannot tell: a chain, `_has`, words, times, what to include.
+
+    A scope with such an argument could bind searches and not reads, so there is none.
+    """
+    plain, _, _ = name.partition(":")
+    return "." in name or (plain.startswith("_") and plain not in OF_EVERY_RESOURCE)
 
 
 def parse_scopes(text: str) -> Scopes:

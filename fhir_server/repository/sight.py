@@ -7,6 +7,7 @@ search itself, so that nobody can learn by counting, ordering or following what 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from fhir_server.access.caller import Caller
@@ -14,7 +15,7 @@ from fhir_server.access.decision import Sight, condition, decide
 from fhir_server.access.label import Label
 from fhir_server.access.scope import LETTERS, Scope, Scopes
 from fhir_server.access.standing import Standing
-from fhir_server.errors import Forbidden
+from fhir_server.errors import Forbidden, Invalid, TooCostly, Unsupported
 from fhir_server.repository.intake import Intake
 from fhir_server.repository.labelling import Labelling, label_rows
 from fhir_server.search.plan import (
@@ -30,7 +31,7 @@ from fhir_server.search.plan import (
     Referrer,
 )
 from fhir_server.search.row import Row
-from fhir_server.store.pending import holds
+from fhir_server.store.pending import holds, is_own
 from fhir_server.store.protocol import Version
 
 ACTS: Mapping[str, str] = {"c": "create", "r": "read", "u": "change", "d": "delete", "s": "search for"}
@@ -114,10 +115,16 @@ class Sights:
         return any(not each or holds(self._query(kind, each), resource_id, held) is True for each in queries)
 
     def _query(self, kind: str, query: str) -> Predicate:
-        """What a scope's query asks of a type."""
+        """What a scope's query asks of a type, nothing being found where a resource alone cannot answer it.
+
+        So a scope lets a search find what it lets a read show, and grants nothing of types without its arguments.
+        """
         key = kind, query
         if key not in self._queries:
-            self._queries[key] = self._ask(kind, query)
+            asked: Predicate = NOTHING
+            with suppress(Invalid, Unsupported, TooCostly):
+                asked = self._ask(kind, query)
+            self._queries[key] = asked if asked != EVERYTHING and is_own(asked) else NOTHING
         return self._queries[key]
 
     # ---- searches

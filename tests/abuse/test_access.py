@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fhir_server.access.grant import SYSTEM
+from fhir_server.access.scope import parse_scopes
 from tests.access.world import CALLERS, World, consent, country, for_hub, observation, of, request, task, to
 
 HUB = {"reference": "Organization/hub"}
@@ -93,6 +94,30 @@ def test_79_the_arguments_of_a_scope_bind_a_read(world: World):
     assert world.get("app-of-lab", "Observation/oa1").status_code == 200
     refused(world.get("app-of-lab", "Observation/va1"), 404)
     refused(world.get("app-of-lab", "Observation/va1/_history/1"), 404)
+
+
+@pytest.mark.parametrize(
+    ("scope", "found"),
+    [
+        ("user/Observation.rs?category=laboratory&status=final", {"oa1", "oa2", "ours"}),
+        ("user/*.rs?category=vital-signs", {"va1", "va2"}),
+        ("user/Observation.rs?_security=N", set()),
+        # What a provider of tokens may hand out, though this server would not: what the arguments do not say of a
+        # resource alone, or say of none.
+        ("user/Observation.rs?subject:below=Patient/a1", set()),
+        ("user/Observation.rs?birthdate=2026", set()),
+        ("user/Observation.rs?code=%20", set()),
+    ],
+)
+def test_79_a_scope_lets_a_search_find_what_it_lets_a_read_show(world: World, scope: str, found: set[str]):
+    found = {world.answer if each == "ours" else each for each in found}
+    world.table.callers["narrow"] = replace(CALLERS["worker-a"], subject="narrow", scopes=parse_scopes(scope))
+    everything = ("oa1", "oa2", "va1", "va2", world.answer)
+    assert ids(world, "narrow", "Observation?_count=50") == found
+    assert ids(world, "narrow", "Observation/_history?_count=50") == found
+    for way in ("", "/_history/1", "/_history"):
+        assert {each for each in everything if world.get("narrow", f"Observation/{each}{way}").is_success} == found
+    assert world.get("narrow", "Patient/a1").status_code in (403, 404)
 
 
 def test_80_a_facility_cannot_change_what_another_keeps(world: World):

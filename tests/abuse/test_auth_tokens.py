@@ -217,8 +217,10 @@ def test_64_a_program_gets_no_more_than_it_was_registered_for(node: Node):
 
 
 @pytest.mark.parametrize(
-    "scope", ["system/*.cruds", "system/Observation.c", "user/*.rs", "patient/*.rs", "openid", "", "system/*.dus", '"']
-)
+    "scope",
+    ["system/*.cruds", "system/Observation.c", "user/*.rs", "patient/*.rs", "openid", "", "system/*.dus", '"',
+     "system/Observation.rs?subject:Patient.name=a"],
+)  # fmt: skip
 def test_64_scopes_that_are_not_for_a_backend_service(node: Node, scope: str):
     refused(node.post("/auth/token", own_request(scope)), "invalid_request" if scope == '"' else "invalid_scope")
 

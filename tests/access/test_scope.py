@@ -45,6 +45,15 @@ def test_a_scope_of_resources(text: str, expected: tuple[str, str, str, str]):
         "patient/Observation.rs?category=",
         "patient/Observation.rs?a=1&",
         "patient/Observation.read?category=a",
+        "patient/Observation.rs?subject:Patient.name=a",
+        "patient/Observation.rs?status=final&subject.name=a",
+        "patient/Patient.rs?_has:Observation:subject:status=final",
+        "patient/Observation.rs?_lastUpdated=gt2026",
+        "patient/Observation.rs?_filter=status%20eq%20final",
+        "patient/Observation.rs?_text=a",
+        "patient/Observation.rs?_list=a",
+        "patient/Observation.rs?_contained=true",
+        "patient/Observation.rs?_include=*",
         "launch/Group",
         "everything",
         "patient/Observation.rs\u00e1",
@@ -70,6 +79,11 @@ def test_plain_scopes_stand_beside_those_of_resources():
 def test_arguments_are_decoded():
     (scope,) = resources("user/Observation.rs?code=http%3A%2F%2Floinc.org%7C8480-6&note=a+b")
     assert scope.arguments == (("code", "http://loinc.org|8480-6"), ("note", "a b"))
+
+
+def test_what_is_asked_of_a_resource_itself_is_an_argument():
+    text = "patient/*.rs?_security=N&_tag:not=a&status=final"
+    assert parse_scopes(text).text == text
 
 
 def test_a_set_grants_what_any_of_its_scopes_grants():
