@@ -352,7 +352,8 @@ class Growth:
                 change = self._without_profile(node, change, profile)
             elif retyped(element, change):
                 node.children = None
-        node.element = merged(element, change)
+        # A slice is known by the name that its path gave it: `valueQuantity:a` is the slice valueQuantity.
+        node.element = replace(merged(element, change), slice_name=node.element.slice_name)
 
     def _may_have(self, node: Node, types: tuple[TypeRef, ...]) -> bool:
         """True when each type is one of the node's, or derives from one; a new type may change what it builds on."""
