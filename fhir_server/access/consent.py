@@ -1,25 +1,47 @@
 """What a Consent says of an access: permit, deny, or nothing (FHIR R4, 6.2 Consent).
 
 Only what is active counts, within its periods. A provision holds where all that it names holds: who asks, for which
-purpose, for which types. Those within it are its exceptions: the innermost that holds decides. Security labels and
-single resources that it names narrow what it is about. Where a provision names what is not looked at here (`action`,
-`code`, `dataPeriod`), a denial stands for more than it says, and a permission for nothing.
+purpose, to do what, for which types. Those within it are its exceptions: the innermost that holds decides. Labels,
+codes, dates and single resources that it names make it about a Part. Where a provision names what cannot be decided
+here, a denial is read without that, and so stands for more than it says; a permission stands for nothing.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from fhir_server.access.part import Part
+from fhir_server.access.rule import Act
 
 Verdict = Literal["permit", "deny"]
 Json = Mapping[str, Any]
 Span = Callable[[str], tuple[float, float]]
 """The first millisecond of a date and the first one after it."""
 
+IS_RELATIVE = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9.\-]{1,64}").fullmatch
 RESOURCE_TYPES = "http://hl7.org/fhir/resource-types"
 POLICIES: Mapping[str, Verdict] = {"OPTIN": "permit", "OPTINR": "permit", "OPTOUT": "deny", "OPTOUTE": "deny"}
-NOT_LOOKED_AT = ("action", "code", "dataPeriod")
+ACTORS = ("Organization/", "Patient/", "Practitioner/", "RelatedPerson/")
+"""Those of whom a caller can be known to be one, or none."""
+
+ACTIONS: Mapping[Act, frozenset[str]] = {
+    "read": frozenset({"access", "use"}),
+    "create": frozenset({"collect"}),
+    "change": frozenset({"correct"}),
+    "remove": frozenset({"correct"}),
+}
+"""What each act is in the codes of actions (http://terminology.hl7.org/CodeSystem/consentaction)."""
+
+DISCLOSE = "disclose"
+"""The action that reading is, as well, to those outside of the facilities that keep the Consent."""
+
+KNOWN_ACTIONS = frozenset({"access", "use", "collect", "correct", DISCLOSE})
+PERMITTING = frozenset({"access", DISCLOSE})
+"""Of the actions of who reads, those whose permission is one to read."""
+
 ALWAYS = (float("-inf"), float("inf"))
 
 
@@ -36,6 +58,18 @@ class Provision:
     marks: frozenset[str] = frozenset()
     data: frozenset[tuple[str, str]] = frozenset()
     exceptions: tuple[Provision, ...] = ()
+    codes: frozenset[str] = frozenset()
+    dates: tuple[str | None, str | None] = (None, None)
+    actions: frozenset[str] = frozenset()
+
+    def part(self, patient: str) -> Part:
+        """What of a patient's record it is about."""
+        return Part(patient, self.marks, self.data, self.codes, self.dates)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is about all of the record."""
+        return self.part("").is_whole
 
     def holds(self, asker: Asker, kind: str) -> bool:
         """Whether it is about this access."""
@@ -44,28 +78,21 @@ class Provision:
             and (not self.actors or not self.actors.isdisjoint(asker.identities))
             and (not self.purposes or not self.purposes.isdisjoint(asker.purposes))
             and (not self.types or kind in self.types)
+            and (not self.actions or not self.actions.isdisjoint(asker.actions))
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks, by all the references that mean them; for which purposes, the wider ones included; at which time.
+    """Who asks, by all the references that mean them; for which purposes, the wider ones included; when, to do what.
 
-    `now` is in milliseconds.
+    `now` is in milliseconds; `actions` are what the act is in the codes of actions.
     """
 
     identities: frozenset[str]
     purposes: frozenset[str]
     now: float
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """What is withheld of a patient: what has one of the marks, or is one of the resources; all where neither says."""
-
-    patient: str
-    marks: frozenset[str] = frozenset()
-    data: frozenset[tuple[str, str]] = frozenset()
+    actions: frozenset[str] = ACTIONS["read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +112,16 @@ class Directive:
             yield each.end
             waiting += each.exceptions
 
-    def held(self, asker: Asker, kind: str) -> list[Hold]:
+    def held(self, asker: Asker, kind: str) -> list[Part]:
         """What it withholds of resources of a type."""
-        decided = innermost(self.provision, asker, kind)
-        return [Hold(self.patient, each.marks, each.data) for each in decided if each.verdict == "deny"]
+        decided = innermost(self.provision, self._disclosed(asker), kind)
+        return [each.part(self.patient) for each in decided if each.verdict == "deny"]
+
+    def _disclosed(self, asker: Asker) -> Asker:
+        """Who asks, with what it is to those who keep the Consent that they do."""
+        if "access" not in asker.actions or not asker.identities.isdisjoint(f"Organization/{o}" for o in self.owners):
+            return asker
+        return replace(asker, actions=asker.actions | {DISCLOSE})
 
     @property
     def permitted(self) -> frozenset[str]:
@@ -113,11 +146,14 @@ class Directive:
             waiting += each.exceptions
         return False
 
-    def permits(self, asker: Asker, kind: str) -> bool:
-        """Whether it permits resources of a type as a whole, and withholds nothing of them as a whole."""
-        decided = innermost(self.provision, asker, kind)
-        whole = {each.verdict for each in decided if not each.marks and not each.data}
-        return whole == {"permit"}
+    def permits(self, asker: Asker, kind: str) -> list[Part]:
+        """What it permits to see of resources of a type; none where anything of it withholds them as a whole."""
+        disclosed = self._disclosed(asker)
+        reading = replace(disclosed, actions=disclosed.actions & PERMITTING)
+        if any(each.is_whole for each in self.held(asker, kind)):
+            return []
+        decided = innermost(self.provision, reading, kind)
+        return [each.part(self.patient) for each in decided if each.verdict == "permit"]
 
 
 def innermost(provision: Provision, asker: Asker, kind: str) -> list[Provision]:
@@ -125,7 +161,7 @@ def innermost(provision: Provision, asker: Asker, kind: str) -> list[Provision]:
     if not provision.holds(asker, kind):
         return []
     inner = [each for exception in provision.exceptions for each in innermost(exception, asker, kind)]
-    replaced = any(not each.marks and not each.data and each.verdict != provision.verdict for each in inner)
+    replaced = any(each.is_whole and each.verdict != provision.verdict for each in inner)
     return inner if replaced else [provision, *inner]
 
 
@@ -150,24 +186,86 @@ def _policy(consent: Json) -> Verdict | None:
 def _provision(body: Json, stated: Verdict, span: Span) -> Provision:
     start, end = _period(body.get("period"), span)
     opposite: Verdict = "permit" if stated == "deny" else "deny"
-    if stated == "permit" and any(name in body for name in NOT_LOOKED_AT):
+    read = {name: _decidable(body, name) for name in DECIDABLE}
+    if stated == "deny" and not all(actor.startswith(ACTORS) for actor in read["actor"] or ()):
+        read["actor"] = None
+    if stated == "permit" and None in read.values():
         start, end = ALWAYS[1], ALWAYS[1]
-    classes = list(_objects(body, "class"))
+    known = {name: found or frozenset() for name, found in read.items()}
+    dates = _member(body, "dataPeriod")
     return Provision(
         stated,
         start,
         end,
-        frozenset(str(_member(actor, "reference").get("reference", "?")) for actor in _objects(body, "actor")),
-        frozenset(str(purpose.get("code")) for purpose in _objects(body, "purpose")),
-        frozenset(str(each.get("code")) for each in classes if each.get("system", RESOURCE_TYPES) == RESOURCE_TYPES),
-        frozenset(str(label.get("code")) for label in _objects(body, "securityLabel")),
-        frozenset(_key(_member(each, "reference")) for each in _objects(body, "data")),
+        known["actor"],
+        known["purpose"],
+        known["class"],
+        known["securityLabel"],
+        frozenset(_key(text) for text in known["data"]),
         tuple(_provision(inner, inner.get("type", opposite), span) for inner in _objects(body, "provision")),
+        known["code"],
+        (dates.get("start"), dates.get("end")),
+        known["action"],
     )
 
 
-def _key(reference: Json) -> tuple[str, str]:
-    kind, _, identity = str(reference.get("reference", "")).partition("/")
+def _decidable(body: Json, name: str) -> frozenset[str] | None:
+    """What a provision names by a member; None where it names anything that cannot be decided."""
+    found: set[str] = set()
+    for each in _objects(body, name):
+        named = DECIDABLE[name](each)
+        if not named:
+            return None
+        found |= named
+    return frozenset(found)
+
+
+def _actor(actor: Json) -> set[str]:
+    text = str(_member(actor, "reference").get("reference", ""))
+    return {text} if IS_RELATIVE(text) else set()
+
+
+def _coding(coding: Json) -> set[str]:
+    return {coding["code"]} if "code" in coding else set()
+
+
+def _mark(coding: Json) -> set[str]:
+    # A label keeps no other codes.
+    return {each for each in _coding(coding) if not {",", "|"}.intersection(each)}
+
+
+def _type(coding: Json) -> set[str]:
+    return _coding(coding) if coding.get("system", RESOURCE_TYPES) == RESOURCE_TYPES else set()
+
+
+def _action(concept: Json) -> set[str]:
+    return {code for coding in _objects(concept, "coding") for code in _coding(coding)} & KNOWN_ACTIONS
+
+
+def _codes(concept: Json) -> set[str]:
+    codings = [each for each in _objects(concept, "coding") if "code" in each]
+    return {f"{each['system']}|{each['code']}" if "system" in each else each["code"] for each in codings}
+
+
+def _instance(data: Json) -> set[str]:
+    text = str(_member(data, "reference").get("reference", ""))
+    return {text} if data.get("meaning") == "instance" and IS_RELATIVE(text) else set()
+
+
+DECIDABLE: Mapping[str, Callable[[Json], set[str]]] = {
+    "actor": _actor,
+    "action": _action,
+    "securityLabel": _mark,
+    "purpose": _coding,
+    "class": _type,
+    "code": _codes,
+    "data": _instance,
+}
+"""What is read of each member of a provision; nothing where it cannot be decided."""
+
+
+def _key(reference: str) -> tuple[str, str]:
+    kind, _, identity = reference.partition("/")
     return kind, identity
 
 

@@ -7,16 +7,14 @@ what patients withhold, within what the scopes allow.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from fhir_server.access.caller import Caller
-from fhir_server.access.consent import Hold
 from fhir_server.access.label import Label
+from fhir_server.access.part import Part, Search, value_of
 from fhir_server.access.resource_class import CLASS_OF
-from fhir_server.access.rule import ACT_OF, grounds
+from fhir_server.access.rule import ACT_OF, Act, grounds
 from fhir_server.access.standing import Standing
 from fhir_server.search.plan import EVERYTHING, NOTHING, And, Column, Ids, Not, Or, Predicate, Row, Test
 
@@ -37,13 +35,22 @@ class Bound:
 
 UNBOUND = (Bound(),)
 
+Finds = Callable[[Part, bool], bool]
+"""Whether a resource has the codes and dates of a part: for sure, or as far as it can be told."""
+
+
+def finds_nothing(part: Part, surely: bool) -> bool:  # noqa: FBT001 -- a Finds
+    """What is known without the rows of a resource: it may have them."""
+    return not surely
+
 
 @dataclass(frozen=True, slots=True)
 class Sight:
     """Which resources of a type are meant, as the grounds of `rule` and what narrows them.
 
-    `shared` are facilities with patients, `named` facilities with ids. What is of a patient in `broken` is seen on no
-    other ground, and whatever is withheld. One of the `bounds` must hold.
+    `shared` are facilities with patients, `partly` facilities with parts of patients' records, `named` facilities with
+    ids. What is of a patient in `broken` is seen on no other ground, and whatever is withheld. One of the `bounds` must
+    hold.
     """
 
     kind: str
@@ -56,23 +63,29 @@ class Sight:
     ids: frozenset[str] = frozenset()
     numbers: bool = False
     broken: frozenset[str] = frozenset()
-    held: frozenset[Hold] = frozenset()
+    held: frozenset[Part] = frozenset()
     bounds: tuple[Bound, ...] = UNBOUND
+    partly: frozenset[tuple[str, Part]] = frozenset()
+
+    @property
+    def opened(self) -> frozenset[tuple[str, str]]:
+        """The facilities with the patients of whom anything is shared."""
+        return self.shared | {(facility, part.patient) for facility, part in self.partly}
 
     @property
     def is_whole(self) -> bool:
         """Whether it is every resource of the type."""
         return self.everything and not self.held and UNBOUND[0] in self.bounds
 
-    def admits(self, label: Label, resource_id: str) -> bool:
+    def admits(self, label: Label, resource_id: str, finds: Finds = finds_nothing) -> bool:
         """Whether a resource is among them, as far as its label tells: what scopes search for is told by `queries`."""
         if self.is_whole:
             return True
         if not self.broken.isdisjoint(label.patients):
             return bool(self.queries(label))
         return (
-            (self.everything or self._is_ground(label, resource_id))
-            and not any(self._withholds(hold, label, resource_id) for hold in self.held)
+            (self.everything or self._is_ground(label, resource_id, finds))
+            and not any(self._is_of(part, label, resource_id, finds, surely=False) for part in self.held)
             and bool(self.queries(label))
         )
 
@@ -84,7 +97,7 @@ class Sight:
         """Whether it is seen for no other reason than that it is addressed to the caller."""
         return self.owners.isdisjoint(label.owners) and not self.addressees.isdisjoint(label.addressees)
 
-    def _is_ground(self, label: Label, resource_id: str) -> bool:
+    def _is_ground(self, label: Label, resource_id: str, finds: Finds) -> bool:
         return (
             not self.owners.isdisjoint(label.owners)
             or not self.patients.isdisjoint(label.patients)
@@ -93,13 +106,19 @@ class Sight:
             or (self.numbers and not label.patients)
             or any((owner, patient) in self.shared for owner in label.owners for patient in label.patients)
             or any((owner, resource_id) in self.named for owner in label.owners)
+            or any(
+                facility in label.owners and self._is_of(part, label, resource_id, finds, surely=True)
+                for facility, part in self.partly
+            )
         )
 
-    def _withholds(self, hold: Hold, label: Label, resource_id: str) -> bool:
-        if hold.patient not in label.patients:
-            return False
-        is_all = not hold.marks and not hold.data
-        return is_all or not hold.marks.isdisjoint(label.marks) or (self.kind, resource_id) in hold.data
+    def _is_of(self, part: Part, label: Label, resource_id: str, finds: Finds, *, surely: bool) -> bool:
+        return (
+            part.patient in label.patients
+            and (not part.marks or not part.marks.isdisjoint(label.marks))
+            and (not part.data or (self.kind, resource_id) in part.data)
+            and (not part.needs_rows or finds(part, surely))
+        )
 
 
 def decide(caller: Caller, standing: Standing, kind: str, letter: str) -> Sight | None:
@@ -115,21 +134,23 @@ def decide(caller: Caller, standing: Standing, kind: str, letter: str) -> Sight 
     if not bounds or not (granted or broken):
         return None
     selves = patients_of(caller) if "self" in granted else frozenset()
-    opened = standing.opened(caller, kind) if "shared" in granted else ()
+    opened = tuple(standing.opened(caller, kind)) if "shared" in granted else ()
+    wholly = [grant for grant, part in opened if part.is_whole]
     session = caller.encounter if "session" in granted and kind == "Encounter" else None
     found = Sight(
         kind,
         everything="all" in granted,
         owners=standing.facilities(caller.organizations) if "own" in granted else frozenset(),
         patients=selves,
-        shared=frozenset((grant.facility, grant.patient) for grant in opened),
-        named=frozenset((grant.facility, key[1]) for grant in opened for key in grant.named if key[0] == kind),
+        shared=frozenset((grant.facility, grant.patient) for grant in wholly),
+        named=frozenset((grant.facility, key[1]) for grant in wholly for key in grant.named if key[0] == kind),
         addressees=standing.identities(caller) if "asked" in granted else frozenset(),
         ids=frozenset({session}) if session else frozenset(),
         numbers="numbers" in granted,
         broken=broken,
-        held=frozenset(each for each in held(caller, standing, kind, about) if each.patient not in selves),
+        held=frozenset(each for each in held(caller, standing, kind, ACT_OF[letter]) if each.patient not in selves),
         bounds=bounds,
+        partly=frozenset((grant.facility, part) for grant, part in opened if not part.is_whole),
     )
     return found if is_any(found) else None
 
@@ -141,6 +162,7 @@ def is_any(sight: Sight) -> bool:
         or sight.owners
         or sight.patients
         or sight.shared
+        or sight.partly
         or sight.named
         or sight.addressees
         or sight.ids
@@ -149,11 +171,11 @@ def is_any(sight: Sight) -> bool:
     )
 
 
-def held(caller: Caller, standing: Standing, kind: str, about: str) -> frozenset[Hold]:
+def held(caller: Caller, standing: Standing, kind: str, act: Act) -> frozenset[Part]:
     """What patients withhold."""
-    if kind in NEVER_WITHHELD or about in UNBOUND_CLASSES:
+    if kind in NEVER_WITHHELD or CLASS_OF[kind] in UNBOUND_CLASSES:
         return frozenset()
-    return standing.held(caller, kind)
+    return standing.held(caller, kind, act)
 
 
 def bounds_of(caller: Caller, kind: str, letter: str) -> Iterator[Bound]:
@@ -186,18 +208,18 @@ class Places:
     patient_type: str = "Patient"
 
 
-Search = Callable[[str], Predicate]
-"""What a query of a scope asks of resources of the type."""
+OfRows = Callable[[Part, bool], Predicate]
+"""The condition that a resource has the codes and dates of a part: for sure, or as far as it can be told."""
 
 
-def condition(sight: Sight, places: Places, search: Search) -> Predicate:
+def condition(sight: Sight, places: Places, search: Search, of_rows: OfRows) -> Predicate:
     """The condition that a resource is among those of a sight."""
     if sight.is_whole:
         return EVERYTHING
-    about = About(places, sight.kind)
+    about = About(places, sight.kind, search, of_rows)
     found: Predicate = EVERYTHING if sight.everything else any_of(_grounds(sight, about))
-    withheld = [about.withheld(hold, search) for hold in sorted(sight.held, key=repr) if hold.marks or hold.data]
-    whole = frozenset(hold.patient for hold in sight.held if not hold.marks and not hold.data)
+    withheld = [about.part(part, surely=False) for part in sorted(sight.held, key=repr) if not part.is_whole]
+    whole = frozenset(part.patient for part in sight.held if part.is_whole)
     if whole:
         withheld.append(about.within(whole))
     if withheld:
@@ -206,7 +228,7 @@ def condition(sight: Sight, places: Places, search: Search) -> Predicate:
         found = any_of((found, about.within(sight.broken)))
     if UNBOUND[0] in sight.bounds:
         return found
-    return all_of((found, any_of(_bound(bound, about, search) for bound in sight.bounds)))
+    return all_of((found, any_of(_bound(bound, about) for bound in sight.bounds)))
 
 
 def _grounds(sight: Sight, about: About) -> Iterator[Predicate]:
@@ -226,19 +248,23 @@ def _grounds(sight: Sight, about: About) -> Iterator[Predicate]:
     for facility in sorted({facility for facility, _ in sight.named}):
         ids = tuple(sorted(each for owner, each in sight.named if owner == facility))
         yield all_of((about.owned({facility}), Ids(ids)))
+    for facility, part in sorted(sight.partly, key=repr):
+        yield all_of((about.owned({facility}), about.part(part, surely=True)))
 
 
-def _bound(bound: Bound, about: About, search: Search) -> Predicate:
+def _bound(bound: Bound, about: About) -> Predicate:
     parts = [about.within({bound.patient})] if bound.patient else []
-    return all_of((*parts, search(bound.query))) if bound.query else all_of(parts)
+    return all_of((*parts, about.search(bound.query))) if bound.query else all_of(parts)
 
 
 class About:
     """Conditions on the rows of one resource type."""
 
-    def __init__(self, places: Places, kind: str) -> None:
+    def __init__(self, places: Places, kind: str, search: Search, of_rows: OfRows) -> None:
+        self.search = search
         self._places = places
         self._kind = kind
+        self._of_rows = of_rows
 
     def owned(self, owners: Iterable[str]) -> Predicate:
         """It belongs to one of these facilities."""
@@ -269,18 +295,17 @@ class About:
             for kind, named in sorted(ids.items())
         )
 
-    def withheld(self, hold: Hold, search: Search) -> Predicate:
-        """It is what a patient withholds, in part."""
-        parts = [search(f"_security={escaped(mark)}") for mark in sorted(hold.marks)]
-        ids = tuple(sorted(each for kind, each in hold.data if kind == self._kind))
-        if ids:
-            parts.append(Ids(ids))
-        return all_of((self.within({hold.patient}), any_of(parts)))
-
-
-def escaped(value: str) -> str:
-    """A value as it stands in a query, meaning itself (FHIR R4, 3.1.1.5.7 escaping search parameters)."""
-    return quote(re.sub(r"([\\|,$])", r"\\\1", value), safe="")
+    def part(self, part: Part, *, surely: bool) -> Predicate:
+        """It is of a part of a patient's record."""
+        found = [self.within({part.patient})]
+        if part.marks:
+            found.append(any_of(self.search(f"_security={value_of(mark)}") for mark in sorted(part.marks)))
+        if part.data:
+            ids = tuple(sorted(each for kind, each in part.data if kind == self._kind))
+            found.append(Ids(ids) if ids else NOTHING)
+        if part.needs_rows:
+            found.append(self._of_rows(part, surely))
+        return all_of(found)
 
 
 def among(column: Column, values: Iterable[str]) -> Test:

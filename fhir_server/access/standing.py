@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 
 from fhir_server.access.caller import Caller
-from fhir_server.access.consent import Asker, Directive, Hold
+from fhir_server.access.consent import ACTIONS, Asker, Directive
 from fhir_server.access.grant import Glass, Grant
+from fhir_server.access.part import Part
+from fhir_server.access.rule import Act
 
 WIDER: Mapping[str, tuple[str, ...]] = {"ETREAT": ("TREAT",), "BTG": ("ETREAT", "TREAT"), "PATRQT": ()}
 """The purposes that one is a kind of (v3 PurposeOfUse)."""
@@ -76,31 +78,31 @@ class Standing:
         own = (f"Organization/{each}" for each in self.facilities(caller.organizations))
         return frozenset(chain(own, (caller.fhir_user,) if caller.fhir_user else ()))
 
-    def asker(self, caller: Caller) -> Asker:
+    def asker(self, caller: Caller, act: Act) -> Asker:
         """The caller as a Consent speaks of them."""
         purposes = frozenset((caller.purpose, *WIDER.get(caller.purpose, ())))
-        return Asker(self.identities(caller), purposes, self.now)
+        return Asker(self.identities(caller), purposes, self.now, ACTIONS[act])
 
-    def opened(self, caller: Caller, kind: str) -> tuple[Grant, ...]:
-        """The consultations that open resources of a type to a caller."""
+    def opened(self, caller: Caller, kind: str) -> Iterator[tuple[Grant, Part]]:
+        """Yield the consultations that open resources of a type to a caller, each with a part that it opens."""
         identities = self.identities(caller)
-        asker = self.asker(caller)
-        return tuple(
-            grant
-            for grant in self.grants
-            if grant.until > self.now
-            and not grant.receivers.isdisjoint(identities)
-            and (not self.needs_consent or self._is_permitted(grant, asker, kind))
-        )
+        asker = self.asker(caller, "read")
+        for grant in self.grants:
+            if grant.until > self.now and not grant.receivers.isdisjoint(identities):
+                if self.needs_consent:
+                    yield from ((grant, part) for part in self._permitted(grant, asker, kind))
+                else:
+                    yield grant, Part(grant.patient)
 
-    def _is_permitted(self, grant: Grant, asker: Asker, kind: str) -> bool:
-        """Whether the patient, by a Consent that the facility keeps, permits it to others."""
-        found = self._permissions.get(grant.patient, ())
-        return any(grant.facility in each.owners and each.permits(asker, kind) for each in found)
+    def _permitted(self, grant: Grant, asker: Asker, kind: str) -> Iterator[Part]:
+        """What the patient, by a Consent that the facility keeps, permits others to see."""
+        for each in self._permissions.get(grant.patient, ()):
+            if grant.facility in each.owners:
+                yield from each.permits(asker, kind)
 
-    def held(self, caller: Caller, kind: str) -> frozenset[Hold]:
+    def held(self, caller: Caller, kind: str, act: Act) -> frozenset[Part]:
         """What patients withhold from a caller of resources of a type."""
-        asker = self.asker(caller)
+        asker = self.asker(caller, act)
         return frozenset(chain.from_iterable(each.held(asker, kind) for each in self._denials))
 
     def broken(self, caller: Caller) -> frozenset[str]:

@@ -116,7 +116,7 @@ class Permission:
         caller = self.sights.caller
         if caller.organizations:
             sight = self.sights.sight(kind, "r")
-            opened = sight.shared if sight is not None else frozenset()
+            opened = sight.opened if sight is not None else frozenset()
             facilities = sorted(owner for owner, patient in opened if patient in label.patients)
             if sight is not None and not sight.broken.isdisjoint(label.patients):
                 facilities += await self._keepers(sight.broken.intersection(label.patients))

@@ -13,6 +13,7 @@ from dataclasses import replace
 from fhir_server.access.caller import Caller
 from fhir_server.access.decision import Sight, condition, decide
 from fhir_server.access.label import Label
+from fhir_server.access.part import Part, of_rows
 from fhir_server.access.scope import LETTERS, Scope, Scopes
 from fhir_server.access.standing import Standing
 from fhir_server.errors import Forbidden, Invalid, TooCostly, Unsupported
@@ -51,6 +52,7 @@ class Sights:
         self._found: dict[tuple[str, str], Sight | None] = {}
         self._conditions: dict[str, Predicate] = {}
         self._queries: dict[tuple[str, str], Predicate] = {}
+        self._parts: dict[tuple[str, Part, bool], Predicate] = {}
         self._referring: Sights | None = None
 
     def sight(self, kind: str, letter: str) -> Sight | None:
@@ -79,7 +81,13 @@ class Sights:
         if sight.is_whole:
             return True
         label = self.labelling.of(version)
-        if not sight.admits(label, version.id):
+
+        def finds(part: Part, surely: bool) -> bool:  # noqa: FBT001 -- a Finds
+            if version.body is None:
+                return not surely
+            return self._has(part, version.type, version.id, self._intake.indexed(version).rows, surely=surely)
+
+        if not sight.admits(label, version.id, finds):
             return False
         queries = sight.queries(label)
         return "" in queries or (version.body is not None and self._is_found(version, label, queries))
@@ -92,7 +100,11 @@ class Sights:
     def takes(self, kind: str, resource_id: str, label: Label, letter: str, rows: Collection[Row]) -> bool:
         """Whether a resource that is to be stored is among what the caller may do this to."""
         sight = self.sight(kind, letter)
-        if sight is None or not sight.admits(label, resource_id):
+
+        def finds(part: Part, surely: bool) -> bool:  # noqa: FBT001 -- a Finds
+            return self._has(part, kind, resource_id, rows, surely=surely)
+
+        if sight is None or not sight.admits(label, resource_id, finds):
             return False
         return self._holds(kind, resource_id, sight.queries(label), (*rows, *label_rows(kind, label)))
 
@@ -127,6 +139,21 @@ class Sights:
             self._queries[key] = asked if asked != EVERYTHING and is_own(asked) else NOTHING
         return self._queries[key]
 
+    def _has(self, part: Part, kind: str, resource_id: str, rows: Collection[Row], *, surely: bool) -> bool:
+        """Whether a resource with these rows has the codes and dates of a part."""
+        found = holds(self._of_rows(kind, part, surely=surely), resource_id, tuple(rows))
+        return found is True if surely else found is not False
+
+    def _of_rows(self, kind: str, part: Part, *, surely: bool) -> Predicate:
+        """The condition for that; where what a Consent names cannot be asked for, it cannot be told."""
+        key = kind, part, surely
+        if key not in self._parts:
+            asked: Predicate = NOTHING if surely else EVERYTHING
+            with suppress(Invalid, Unsupported, TooCostly):
+                asked = of_rows(part, kind, lambda query: self._ask(kind, query), surely=surely)
+            self._parts[key] = asked
+        return self._parts[key]
+
     # ---- searches
 
     def condition(self, kind: str) -> Predicate:
@@ -135,7 +162,14 @@ class Sights:
         if found is None:
             sight = self.sight(kind, "s")
             places = self.labelling.places(kind)
-            found = NOTHING if sight is None else condition(sight, places, lambda query: self._query(kind, query))
+            found = NOTHING
+            if sight is not None:
+                found = condition(
+                    sight,
+                    places,
+                    lambda query: self._query(kind, query),
+                    lambda part, surely: self._of_rows(kind, part, surely=surely),
+                )
             self._conditions[kind] = found
         return found
 

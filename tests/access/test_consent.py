@@ -2,7 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fhir_server.access.consent import Asker, Hold, directive_from
+from fhir_server.access.consent import ACTIONS, Asker, directive_from
+from fhir_server.access.part import Part
 
 DAY = 86_400_000
 
@@ -22,8 +23,8 @@ def consent(provision, **more):
     }
 
 
-def asker(*identities, purpose="TREAT", day="2026-11-20"):
-    return Asker(frozenset(identities), frozenset({purpose}), span(day)[0])
+def asker(*identities, purpose="TREAT", day="2026-11-20", act="read"):
+    return Asker(frozenset(identities), frozenset({purpose}), span(day)[0], ACTIONS[act])
 
 
 def directive(provision, **more):
@@ -35,7 +36,7 @@ def directive(provision, **more):
 HUB = {"role": {"text": "recipient"}, "reference": {"reference": "Organization/hub"}}
 PSY = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}
 AT_HUB, ELSEWHERE = asker("Organization/hub"), asker("Organization/other")
-EVERYTHING = Hold("p")
+EVERYTHING = Part("p")
 
 
 @pytest.mark.parametrize("status", ["draft", "proposed", "rejected", "inactive", "entered-in-error"])
@@ -48,7 +49,7 @@ def test_only_what_is_active_counts(status):
 )
 def test_it_counts_from_the_first_to_the_last_day_of_its_period(day, counts):
     found = directive({"type": "permit", "period": {"start": "2026-01-10", "end": "2026-01-20"}})
-    assert found.permits(asker(day=day), "Observation") == counts
+    assert found.permits(asker(day=day), "Observation") == [EVERYTHING] * counts
 
 
 def test_who_is_named_is_meant_and_nobody_else():
@@ -76,15 +77,80 @@ def test_a_part_can_be_withheld_by_its_label_or_by_name():
     found = directive({"type": "permit", "provision": parts})
     assert found.permits(AT_HUB, "Condition")
     assert set(found.held(AT_HUB, "Condition")) == {
-        Hold("p", frozenset({"PSY"})),
-        Hold("p", data=frozenset({("Condition", "c")})),
+        Part("p", frozenset({"PSY"})),
+        Part("p", data=frozenset({("Condition", "c")})),
     }
 
 
-def test_what_is_not_looked_at_makes_a_denial_wider_and_a_permission_void():
-    code = {"code": [{"text": "HIV"}]}
-    assert directive({"type": "deny", **code}).held(AT_HUB, "Observation") == [EVERYTHING]
-    assert not directive({"type": "permit", **code}).permits(AT_HUB, "Observation")
+def coded(member, *codes, system="http://terminology.hl7.org/CodeSystem/consentaction"):
+    return {member: [{"coding": [{"system": system, "code": code}]} for code in codes]}
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"code": [{"text": "HIV"}]},
+        {"code": [{"coding": [{"system": "http://loinc.org", "code": "1"}]}, {"text": "HIV"}]},
+        {"action": [{"text": "read"}]},
+        coded("action", "publish"),
+        {"class": [{"system": "urn:ietf:bcp:13", "code": "application/hl7-cda+xml"}]},
+        {"securityLabel": [{"display": "secret"}]},
+        {"securityLabel": [{"code": "A,B"}]},
+        {"purpose": [{"display": "care"}]},
+        {"actor": [{"role": {"text": "r"}, "reference": {"identifier": {"value": "1"}}}]},
+        {"data": [{"meaning": "related", "reference": {"reference": "Condition/c"}}]},
+        {"data": [{"meaning": "instance", "reference": {"reference": "http://a/Condition/c"}}]},
+    ],
+)
+def test_what_cannot_be_decided_makes_a_denial_wider_and_a_permission_void(named):
+    assert directive({"type": "deny", **named}).held(ELSEWHERE, "Observation") == [EVERYTHING]
+    assert directive({"type": "permit", **named}).permits(AT_HUB, "Observation") == []
+
+
+def test_a_refusal_to_a_role_or_a_team_is_one_to_everybody():
+    for named in ("PractitionerRole/r", "CareTeam/t", "Device/d"):
+        found = directive({"type": "deny", "actor": [{"role": {"text": "r"}, "reference": {"reference": named}}]})
+        assert found.held(ELSEWHERE, "Observation") == [EVERYTHING]
+
+
+@pytest.mark.parametrize(
+    ("action", "withheld"),
+    [
+        ("access", {"read"}), ("use", {"read"}), ("disclose", {"read"}), ("collect", {"create"}),
+        ("correct", {"change", "remove"}),
+    ],
+)  # fmt: skip
+def test_an_action_is_refused_and_no_other(action, withheld):
+    found = directive({"type": "deny", **coded("action", action)})
+    assert {act for act in ACTIONS if found.held(asker(act=act), "Observation")} == withheld
+
+
+def test_who_keeps_the_consent_discloses_nothing_by_reading():
+    found = directive({"type": "deny", **coded("action", "disclose")})
+    assert found.held(asker("Organization/station"), "Observation") == []
+    assert found.held(AT_HUB, "Observation") == [EVERYTHING]
+
+
+@pytest.mark.parametrize(
+    ("action", "opens"), [("access", True), ("disclose", True), ("use", False), ("collect", False), ("correct", False)]
+)
+def test_a_permission_to_read_or_to_disclose_is_one_to_see(action, opens):
+    found = directive({"type": "permit", **coded("action", action)})
+    assert found.permits(AT_HUB, "Observation") == [EVERYTHING] * opens
+
+
+def test_codes_and_dates_make_it_about_a_part():
+    named = coded("code", "1", system="http://loinc.org") | {"dataPeriod": {"start": "2026-01-01"}}
+    part = Part("p", codes=frozenset({"http://loinc.org|1"}), dates=("2026-01-01", None))
+    assert directive({"type": "deny", **named}).held(AT_HUB, "Observation") == [part]
+    assert directive({"type": "permit", **named}).permits(AT_HUB, "Observation") == [part]
+
+
+def test_a_permission_in_part_takes_nothing_from_a_whole_refusal():
+    named = coded("code", "1", system="http://loinc.org")
+    found = directive({"type": "deny", "provision": [{"type": "permit", **named}]})
+    assert found.held(AT_HUB, "Observation") == [EVERYTHING]
+    assert found.permits(AT_HUB, "Observation") == []
 
 
 def test_a_policy_says_what_a_provision_leaves_out():
