@@ -28,7 +28,7 @@ class Reason:
 
 
 UNREADABLE = Reason(0xC000, "it cannot be understood")
-OTHER_CLASS = Reason(0xA900, "it does not fit its study")
+UNFITTING = Reason(0x0110, "it does not fit its study")
 DUPLICATE = Reason(0x0111, "another instance has its UID")
 TOO_LARGE = Reason(0xA700, "it takes more than there is for it")
 
@@ -116,8 +116,10 @@ class DicomArchive(Protocol):
         """A place for the next instance."""
         ...
 
-    async def store(self, incoming: Sequence[Incoming], *, replaces: bool = False) -> Sequence[Stored | Refused]:
-        """Store what was received; one result for each, in their order."""
+    async def store(
+        self, incoming: Sequence[Incoming], *, study: str = "", replaces: bool = False
+    ) -> Sequence[Stored | Refused]:
+        """Store what was received, of one study where it is named; one result for each, in their order."""
         ...
 
     async def find(self, question: Question) -> Found:

@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 import orjson
 
-from dicom_bridge.archive import DUPLICATE, OTHER_CLASS, Action, Change, Found, Held, Refused, Uids
+from dicom_bridge.archive import DUPLICATE, UNFITTING, Action, Change, Found, Held, Refused, Uids
 from dicom_bridge.attribute import ATTRIBUTES, LEVELS, Attribute, Level, columns
 from dicom_bridge.dicom_json import Json, text_of, texts_of
 from dicom_bridge.instance import Frames, Instance
@@ -85,10 +85,10 @@ class Located:
 
 
 class Index:
-    """The index of one archive; used from threads, by one at a time, and by several processes."""
+    """The index of one archive; used from threads, and by several processes. Who reads never waits for who writes."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = Lock()
+        self._lock, self._reading = Lock(), Lock()
         self._file = apsw.Connection(str(path))
         self._file.set_busy_timeout(BUSY_MILLISECONDS)
         self._file.pragma("journal_mode", "wal")
@@ -99,6 +99,8 @@ class Index:
                 raise UnknownIndex(f"{path} has schema {version}, and this program knows {SCHEMA}")
             if version == 0:
                 self._file.execute(STATEMENTS)
+        self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        self._reader.set_busy_timeout(BUSY_MILLISECONDS)
 
     @contextmanager
     def _writing(self) -> Iterator[apsw.Connection]:
@@ -112,17 +114,17 @@ class Index:
             self._file.execute("COMMIT")
 
     def _rows(self, statement: str, arguments: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return list(self._file.execute(statement, arguments))
+        with self._reading:
+            return list(self._reader.execute(statement, arguments))
 
     def refusals(self, entries: Iterable[Entry], *, replaces: bool) -> list[Refused | None]:
         """Why instances would be refused now; None for those that would not be."""
-        with self._lock:
+        with self._reading:
             return [self._refusal_of(entry, replaces=replaces) for entry in entries]
 
     def _refusal_of(self, entry: Entry, *, replaces: bool) -> Refused | None:
         try:
-            _known(self._file, entry, replaces=replaces)
+            _known(self._reader, entry, replaces=replaces)
         except Refused as refused:
             return refused
         return None
@@ -257,7 +259,8 @@ class Index:
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._lock:
+        with self._reading, self._lock:
+            self._reader.close()
             self._file.close()
 
 
@@ -285,7 +288,7 @@ def _known(file: apsw.Connection, entry: Entry, *, replaces: bool) -> Known | No
     patient = next(file.execute(sql, (uids.study,)), None)
     here = values("study", json)
     if patient is not None and patient != (here["PatientID"], here["IssuerOfPatientID"]):
-        raise _refusal(OTHER_CLASS, "Its study is here already, under another patient.", entry)
+        raise _refusal(UNFITTING, "Its study is here already, under another patient.", entry)
     return None if row is None else Known(*row[:2])
 
 

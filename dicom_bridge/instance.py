@@ -11,11 +11,13 @@ from pathlib import Path
 from struct import unpack
 from typing import BinaryIO
 
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag
 
 from dicom_bridge.archive import TOO_LARGE, UNREADABLE, Refused, Uids
-from dicom_bridge.dicom_json import BULK, Json, TooDeep, TooLong, json_of, text_of
+from dicom_bridge.dicom_json import BULK, Json, TooDeep, TooLong, element_as_read, json_of, text_of
 from dicom_bridge.question import is_uid
 
 PREAMBLE = 128
@@ -286,16 +288,27 @@ def bulk_value(path: Path, transfer_syntax: str, place: Sequence[str], *, is_inf
             file.seek(PREAMBLE + 4)
             read_dataset(file, is_implicit_VR=False, is_little_endian=True, stop_when=_is_past_meta)
         is_little = transfer_syntax != BIG_ENDIAN
-        dataset = read_dataset(file, transfer_syntax in IMPLICIT, is_little)
-    for step, number in _steps(place):
-        if number is None:
-            value = dataset[int(step, 16)].value if int(step, 16) in dataset else None
-            return bytes(value) if isinstance(value, bytes | bytearray) else None
-        items = dataset[int(step, 16)].value if int(step, 16) in dataset else ()
-        if number >= len(items):
-            return None
-        dataset = items[number]
+        dataset = read_dataset(file, transfer_syntax in IMPLICIT, is_little, defer_size=LEFT_ASIDE_BYTES)
+        for step, number in _steps(place):
+            if int(step, 16) not in dataset:
+                return None
+            element = element_as_read(dataset, BaseTag(int(step, 16)))
+            if number is None:
+                return _bytes_of(dataset, element, file)
+            items = dataset[element.tag].value
+            if element.VR != "SQ" or number >= len(items):
+                return None
+            dataset = items[number]
     return None
+
+
+def _bytes_of(dataset: Dataset, element: DataElement | RawDataElement, file: BinaryIO) -> bytes | None:
+    """The value of an element, which may have been left aside; None for one that is no bulk of data."""
+    if isinstance(element, RawDataElement) and element.value is None:
+        file.seek(element.value_tell)
+        return file.read(element.length)
+    value = dataset[element.tag].value
+    return bytes(value) if isinstance(value, bytes | bytearray) else None
 
 
 def _steps(place: Sequence[str]) -> Iterator[tuple[str, int | None]]:

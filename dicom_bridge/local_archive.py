@@ -14,7 +14,7 @@ from shutil import rmtree
 from uuid import uuid4
 from weakref import WeakSet
 
-from dicom_bridge.archive import TOO_LARGE, Change, Found, Held, Incoming, Refused, Stored, Uids
+from dicom_bridge.archive import TOO_LARGE, UNFITTING, Change, Found, Held, Incoming, Refused, Stored, Uids
 from dicom_bridge.index import Entry, Index, Located
 from dicom_bridge.instance import DEFLATED, PREAMBLE, bulk_value, read_instance
 from dicom_bridge.question import Question
@@ -149,13 +149,15 @@ class LocalArchive:
         self._receiving.add(made)
         return made
 
-    async def store(self, incoming: Sequence[Incoming], *, replaces: bool = False) -> Sequence[Stored | Refused]:
+    async def store(
+        self, incoming: Sequence[Incoming], *, study: str = "", replaces: bool = False
+    ) -> Sequence[Stored | Refused]:
         """Store what was received: durable files first, then one durable step of the index."""
-        return await asyncio.to_thread(self._store, incoming, replaces)
+        return await asyncio.to_thread(self._store, incoming, study, replaces=replaces)
 
-    def _store(self, incoming: Sequence[Incoming], replaces: bool) -> list[Stored | Refused]:  # noqa: FBT001
+    def _store(self, incoming: Sequence[Incoming], study: str, *, replaces: bool) -> list[Stored | Refused]:
         try:
-            read = [self._read(each) for each in incoming]
+            read = [self._read(each, study) for each in incoming]
             entries = [each for each in read if isinstance(each, Entry)]
             refused = dict(zip(map(id, entries), self._index.refusals(entries, replaces=replaces), strict=True))
             read = [refused.get(id(each)) or each for each in read]
@@ -169,13 +171,16 @@ class LocalArchive:
             for each in incoming:
                 each.abandon()
 
-    def _read(self, incoming: Incoming) -> Entry | Refused:
+    def _read(self, incoming: Incoming, study: str) -> Entry | Refused:
         assert isinstance(incoming, LocalIncoming)
         incoming.finish()
         try:
             instance = read_instance(incoming.path, inflated(incoming.path))
         except Refused as refused:
             return refused
+        if study not in ("", instance.uids.study):
+            text = "It is of another study than the one that it was sent to."
+            return Refused(UNFITTING, text, sop_class=instance.sop_class, uid=instance.uids.instance)
         return Entry(instance, incoming.digest.hexdigest(), incoming.bytes)
 
     def _place(self, entries: Mapping[Incoming, Entry]) -> None:

@@ -18,6 +18,7 @@ class Settings(BaseSettings):
     body_bytes: int = Field(default=10_000_000, gt=0)
     bundle_bytes: int = Field(default=50_000_000, gt=0)
     binary_bytes: int = Field(default=50_000_000, gt=0)
+    image_bytes: int = Field(default=4_000_000_000, gt=0)
     json_depth: int = Field(default=64, gt=0, le=150)
     json_keys: int = Field(default=100_000, gt=0)
     bundle_keys: int = Field(default=2_000_000, gt=0)

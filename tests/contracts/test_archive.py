@@ -18,7 +18,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from dicom_bridge.archive import DUPLICATE, OTHER_CLASS, UNREADABLE, DicomArchive, Refused, Stored, Uids
+from dicom_bridge.archive import DUPLICATE, UNFITTING, UNREADABLE, DicomArchive, Refused, Stored, Uids
 from dicom_bridge.local_archive import LocalArchive
 from dicom_bridge.question import question
 from tests.dicom_bridge.samples import file, slice_of, written
@@ -181,7 +181,7 @@ def test_a_study_of_another_patient_is_kept_apart(run, tmp_path: Path):
         await store(archive, content)
         (refused,) = await store(archive, stranger)
         assert isinstance(refused, Refused)
-        assert refused.reason == OTHER_CLASS
+        assert refused.reason == UNFITTING
         assert await found(archive, "instance") == ["1.2.3.1.1"]
 
     run(test)

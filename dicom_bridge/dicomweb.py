@@ -1,0 +1,272 @@
+"""The DICOMweb server: STOW-RS, QIDO-RS and WADO-RS below one prefix (PS3.18, 10)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
+from uuid import uuid4
+
+import orjson
+from starlette.responses import Response, StreamingResponse
+
+from dicom_bridge.acceptance import BYTES, DICOM, FRAME_TYPES, check_json, part_type
+from dicom_bridge.archive import DicomArchive, Held, Uids
+from dicom_bridge.attribute import Level
+from dicom_bridge.multipart import MultipartWriter
+from dicom_bridge.question import is_uid, question
+from dicom_bridge.reception import Reception, status_of, told
+from dicom_bridge.visibility import Visibility, check_role
+from fhir_server.errors import Invalid, InvalidValue, NotFound
+from fhir_server.extension import Row, Visit
+from fhir_server.rest.failure import NotAcceptable
+
+PREFIX = "/dicom-web"
+JSON = "application/dicom+json"
+MOST_FRAMES = 100
+HEADERS = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
+READ, FIND, STORE, DELETE = ((("ImagingStudy", letter),) for letter in "rscd")
+STUDY = "/studies/{study}"
+SERIES = f"{STUDY}/series/{{series}}"
+INSTANCE = f"{SERIES}/instances/{{instance}}"
+RENDERED = "Images are not rendered here: no decoder is installed. Retrieve frames, and render them in the viewer."
+
+
+class Asked(NamedTuple):
+    """What a path below the prefix names."""
+
+    uids: Uids
+    level: Level
+
+
+class DicomWeb:
+    """Answers DICOMweb requests from an archive, for studies that the caller may see. `seconds` bound a silence.
+
+    `archive` is there while the server runs.
+    """
+
+    archive: DicomArchive
+
+    def __init__(self, visibility: Visibility, base_url: str, seconds: float) -> None:
+        self._visibility = visibility
+        self._base_url = base_url.rpartition("/")[0]
+        self._seconds = seconds
+
+    async def store(self, visit: Visit) -> Response:
+        """Store instances: 200 where all are, 202 where some are, 409 where none is."""
+        check_role(visit.caller, "create")
+        check_json(visit.request.headers.get("accept"))
+        study = visit.request.path_params.get("study", "")
+        if study and not is_uid(study):
+            raise InvalidValue(f"{study[:80]!r} is no UID.")
+        content_type = visit.request.headers.get("content-type", "")
+        results = await Reception(self.archive, study).take(content_type, visit.request.stream(), self._seconds)
+        if not results:
+            raise Invalid("The message has no part.")
+        body = orjson.dumps(told(results, self._base(visit)))
+        return Response(body, status_of(results), HEADERS, JSON)
+
+    async def search(self, visit: Visit) -> Response:
+        """Find studies, series or instances."""
+        check_json(visit.request.headers.get("accept"))
+        *_, last = visit.request.url.path.rstrip("/").split("/")
+        level: Level = {"studies": "study", "series": "series"}.get(last, "instance")  # type: ignore[assignment]
+        within = {"study": "StudyInstanceUID", "series": "SeriesInstanceUID"}
+        path = visit.request.path_params
+        asked = question(
+            level,
+            visit.request.query_params.multi_items(),
+            [(keyword, path[name]) for name, keyword in within.items() if name in path],
+        )
+        if "study" in path:
+            await self._check_seen(visit, path["study"])
+        found = await self.archive.find(asked)
+        answers = await self._visible(visit, found.answers)
+        headers = dict(HEADERS)
+        notes = [*asked.notes, *(["There are more; go on with offset."] if found.is_cut else [])]
+        if notes:
+            headers["Warning"] = ", ".join(f'299 - "{note}"' for note in notes)
+        return Response(self._addressed(visit, b"[%s]" % b",".join(answers), ""), 200, headers, JSON)
+
+    async def _visible(self, visit: Visit, answers: Sequence[bytes]) -> Sequence[bytes]:
+        if visit.caller.kind == "local":
+            return answers
+        studies = [orjson.loads(answer)["0020000D"]["Value"][0] for answer in answers]
+        seen = await self._visibility.seen(visit, set(studies))
+        return [answer for answer, study in zip(answers, studies, strict=True) if study in seen]
+
+    async def retrieve(self, visit: Visit) -> Response:
+        """The files of a study, a series or an instance, as they are stored; none is left out."""
+        held = await self._held(visit)
+        accept = visit.request.headers.get("accept")
+        media_type, is_parted = part_type(accept, DICOM, [each.transfer_syntax for each in held])
+        if not is_parted:
+            syntax = f"{media_type}; transfer-syntax={held[0].transfer_syntax}"
+            length = {"content-length": str(held[0].bytes)}
+            return StreamingResponse(self.archive.read(held[0]), 200, HEADERS | length, syntax)
+        writer = MultipartWriter(uuid4().hex, DICOM)
+        return StreamingResponse(self._files(writer, held, self._base(visit)), 200, HEADERS, writer.media_type)
+
+    async def _files(self, writer: MultipartWriter, held: Sequence[Held], base: str) -> AsyncIterator[bytes]:
+        for each in held:
+            headers = {
+                "Content-Type": f"{DICOM}; transfer-syntax={each.transfer_syntax}",
+                "Content-Location": address(base, each.uids),
+            }
+            yield writer.begin(headers)
+            async for piece in self.archive.read(each):
+                yield piece
+        yield writer.end()
+
+    async def metadata(self, visit: Visit) -> Response:
+        """The data sets of a study, a series or an instance, with addresses of the bulk of their data."""
+        check_json(visit.request.headers.get("accept"))
+        uids = await self._uids(visit)
+        held, found = await self.archive.held(uids), await self.archive.metadata(uids)
+        if not found or len(held) != len(found):
+            raise missing(uids)
+        base = self._base(visit)
+        named = [
+            addressed(text, f"{address(base, each.uids)}/bulkdata/") for each, text in zip(held, found, strict=True)
+        ]
+        return Response(b"[%s]" % b",".join(named), 200, HEADERS, JSON)
+
+    async def frames(self, visit: Visit) -> Response:
+        """Frames of an instance, as they are stored."""
+        uids = await self._uids(visit)
+        numbers = frame_numbers(visit.request.path_params["frames"])
+        found = await self.archive.frames(uids, numbers)
+        if found is None:
+            raise NotFound(f"There is no such instance, or not all of the frames {numbers} are there.")
+        syntax, frames = found
+        of = FRAME_TYPES.get(syntax, BYTES)
+        media_type, is_parted = part_type(visit.request.headers.get("accept"), of, [syntax] * len(numbers))
+        typed = f"{media_type}; transfer-syntax={syntax}"
+        if not is_parted:
+            return Response(frames[0], 200, HEADERS, typed)
+        writer = MultipartWriter(uuid4().hex, media_type)
+        location = address(self._base(visit), uids)
+        pieces = []
+        for number, frame in zip(numbers, frames, strict=True):
+            pieces += [writer.begin({"Content-Type": typed, "Content-Location": f"{location}/frames/{number}"}), frame]
+        return Response(b"".join([*pieces, writer.end()]), 200, HEADERS, writer.media_type)
+
+    async def bulk(self, visit: Visit) -> Response:
+        """The value of one element of an instance, as bytes."""
+        uids = await self._uids(visit)
+        place = bulk_place(visit.request.path_params["place"])
+        (held,) = await self.archive.held(uids) or (None,)
+        if held is None:
+            raise missing(uids)
+        if place[-1] == "7FE00010" and len(place) == 1 and held.transfer_syntax in FRAME_TYPES:
+            raise NotAcceptable("These pixels are compressed, frame by frame: retrieve them as frames.")
+        value = await self.archive.bulk(uids, place)
+        if value is None:
+            raise NotFound(f"The instance has no bytes at {'/'.join(place)}.")
+        _, is_parted = part_type(visit.request.headers.get("accept"), BYTES, ["1.2.840.10008.1.2.1"])
+        if not is_parted:
+            return Response(value, 200, HEADERS, BYTES)
+        writer = MultipartWriter(uuid4().hex, BYTES)
+        body = b"".join([writer.begin({"Content-Type": BYTES}), value, writer.end()])
+        return Response(body, 200, HEADERS, writer.media_type)
+
+    async def rendered(self, visit: Visit) -> Response:
+        """Say that nothing is rendered."""
+        uids = await self._uids(visit)
+        if not await self.archive.held(uids):
+            raise missing(uids)
+        raise NotAcceptable(RENDERED)
+
+    async def delete(self, visit: Visit) -> Response:
+        """Take a study, a series or an instance out of what is found."""
+        check_role(visit.caller, "remove")
+        uids = await self._uids(visit)
+        if not await self.archive.delete(uids):
+            raise missing(uids)
+        return Response(status_code=204)
+
+    async def _uids(self, visit: Visit) -> Uids:
+        """What the path names; raise NotFound where the caller may not see the study."""
+        path = visit.request.path_params
+        uids = Uids(path["study"], path.get("series", ""), path.get("instance", ""))
+        for uid in filter(None, uids):
+            if not is_uid(uid):
+                raise InvalidValue(f"{uid[:80]!r} is no UID.")
+        await self._check_seen(visit, uids.study)
+        return uids
+
+    async def _check_seen(self, visit: Visit, study: str) -> None:
+        if not await self._visibility.seen(visit, {study}):
+            raise missing(Uids(study))
+
+    async def _held(self, visit: Visit) -> Sequence[Held]:
+        uids = await self._uids(visit)
+        held = await self.archive.held(uids)
+        if not held:
+            raise missing(uids)
+        return held
+
+    def _base(self, visit: Visit) -> str:
+        return f"{self._base_url or str(visit.request.base_url).rstrip('/')}{PREFIX}"
+
+    def _addressed(self, visit: Visit, text: bytes, rest: str) -> bytes:
+        return addressed(text, f"{self._base(visit)}{rest}")
+
+
+def address(base: str, uids: Uids) -> str:
+    """Return the address of a study, a series or an instance."""
+    steps = zip(("studies", "series", "instances"), uids, strict=True)
+    return "/".join([base, *(f"{word}/{uid}" for word, uid in steps if uid)])
+
+
+def addressed(text: bytes, base: str) -> bytes:
+    """Return stored JSON with addresses in place of what stands for them."""
+    return text.replace(b'"bulk:', b'"' + orjson.dumps(base)[1:-1])
+
+
+def missing(uids: Uids) -> NotFound:
+    """The failure of what is not there, or not to be seen."""
+    return NotFound(f"There is no {address('', uids).removeprefix('/')} here.")
+
+
+def frame_numbers(text: str) -> list[int]:
+    """Return the numbers of frames in a path, counted from 1; raise InvalidValue for what is none."""
+    parts = text.split(",")
+    if len(parts) > MOST_FRAMES:
+        raise InvalidValue(f"{MOST_FRAMES} frames can be retrieved at once.")
+    if not all(part.isascii() and part.isdigit() and 0 < len(part) < 9 and int(part) for part in parts):
+        raise InvalidValue(f"{text[:80]!r} is no list of frame numbers, which count from 1.")
+    return [int(part) for part in parts]
+
+
+def bulk_place(text: str) -> list[str]:
+    """Return the place of an element in a path: tags, with the number of an item between two; raise InvalidValue."""
+    place = text.split("/")
+    tags, items = place[::2], place[1::2]
+    is_tag = all(len(tag) == 8 and all(letter in "0123456789ABCDEFabcdef" for letter in tag) for tag in tags)
+    if len(place) % 2 == 0 or not is_tag or not all(item.isascii() and item.isdigit() for item in items):
+        raise InvalidValue(f"{text[:80]!r} is no place of an element.")
+    return [step.upper() for step in place]
+
+
+def rows(web: DicomWeb) -> list[Row]:
+    """Return the routes of DICOMweb, longer paths first."""
+    return [
+        Row("POST", "/studies", web.store, STORE),
+        Row("POST", STUDY, web.store, STORE),
+        Row("GET", "/studies", web.search, FIND),
+        Row("GET", "/series", web.search, FIND),
+        Row("GET", "/instances", web.search, FIND),
+        Row("GET", f"{STUDY}/series", web.search, FIND),
+        Row("GET", f"{STUDY}/instances", web.search, FIND),
+        Row("GET", f"{SERIES}/instances", web.search, FIND),
+        *(Row("GET", f"{level}/metadata", web.metadata, READ) for level in (STUDY, SERIES, INSTANCE)),
+        *(Row("GET", f"{level}/{word}", web.rendered, READ) for level in (STUDY, SERIES, INSTANCE) for word in WORDS),
+        Row("GET", f"{INSTANCE}/frames/{{frames}}", web.frames, READ),
+        *(Row("GET", f"{INSTANCE}/frames/{{frames}}/{word}", web.rendered, READ) for word in WORDS),
+        Row("GET", f"{INSTANCE}/bulkdata/{{place:path}}", web.bulk, READ),
+        *(Row("GET", level, web.retrieve, READ) for level in (STUDY, SERIES, INSTANCE)),
+        *(Row("DELETE", level, web.delete, DELETE) for level in (STUDY, SERIES, INSTANCE)),
+    ]
+
+
+WORDS = ("rendered", "thumbnail")
