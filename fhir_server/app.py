@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from secrets import token_bytes
 from tempfile import NamedTemporaryFile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -26,9 +26,8 @@ from starlette.routing import BaseRoute
 from starlette.routing import Route as Page
 
 from fhir_server.access.caller import Caller
-from fhir_server.audit.trail import Trail
-from fhir_server.auth.authority import Event
 from fhir_server.auth.entrance import entrance
+from fhir_server.auth.event import Event
 from fhir_server.auth.records import records_at
 from fhir_server.definitions.registry import Definitions
 from fhir_server.extension import Make, Surroundings, attended, fhir_routes, web_routes
@@ -38,6 +37,7 @@ from fhir_server.jobs.lease import Lease
 from fhir_server.logs import logger
 from fhir_server.metrics import Metrics
 from fhir_server.operations.table import ROUTES as OPERATION_ROUTES
+from fhir_server.part import Part
 from fhir_server.repository.attempt import Means, Rules
 from fhir_server.repository.codes import Codes
 from fhir_server.repository.conformance import StoredDefinitions
@@ -71,9 +71,13 @@ from fhir_server.terminology.knowledge import Knowledge
 from fhir_server.terminology.local import LocalTerminology
 from fhir_server.validation.validator import Validator
 
+if TYPE_CHECKING:
+    from fhir_server.audit.trail import Trail
+
 DATABASE = "nhipcau.sqlite"
 KEY_FILE = "cursor.key"
 KEY_NOTE = "cursor key"
+TRAIL: Part[type[Trail]] = Part("fhir_server.audit.trail:Trail")
 COLLECTOR = (100_000, 10, 100)
 """When Python looks for cycles: rarely within a request, since a large Bundle alone is some 50,000 live objects."""
 
@@ -204,7 +208,7 @@ class Service:
             if works:
                 following.append(asyncio.create_task(jobs.follow()))
                 if node.repository.is_guarded:
-                    trail = Trail(store, self._origin.data, self._origin.clock)
+                    trail = TRAIL.load()(store, self._origin.data, self._origin.clock)
                     following.append(asyncio.create_task(trail.follow()))
             self.jobs = jobs
             try:

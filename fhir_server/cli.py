@@ -1,6 +1,7 @@
 """The command `nhipcau`: check files, evaluate expressions, look into packages, run the service."""
 
 import asyncio
+import gc
 import os
 import socket
 import sys
@@ -15,18 +16,12 @@ import orjson
 import typer
 from pydantic import ValidationError
 from rich.text import Text
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_group
 
 from fhir_server.app import Origin, Service, application, limits_of
+from fhir_server.auth.entrance import maker
 from fhir_server.auth.records import records_at
-from fhir_server.commands.auditing import audit_app
-from fhir_server.commands.backup import back_up, restore
-from fhir_server.commands.doctor import doctor
-from fhir_server.commands.explain import explain
-from fhir_server.commands.exporting import dump
-from fhir_server.commands.importing import load
-from fhir_server.commands.person import people_app
-from fhir_server.commands.program import clients_app
-from fhir_server.commands.reindexing import reindex
 from fhir_server.commands.terminal import (
     COLOURS,
     AnyStore,
@@ -41,37 +36,70 @@ from fhir_server.commands.terminal import (
     stop,
 )
 from fhir_server.definitions.registry import Definitions, r4
-from fhir_server.demo.people import STATION, admit
-from fhir_server.demo.story import demo_facts, load_story
+from fhir_server.demo.story import STATION, demo_facts, load_story
 from fhir_server.errors import FhirError, Invalid, Issue, TooLarge
 from fhir_server.extension import installed
 from fhir_server.fhirpath.engine import Engine
 from fhir_server.formats import numbered_lines, receive, receive_exact
 from fhir_server.metrics import Board, Metrics
 from fhir_server.package import load_package
+from fhir_server.part import Part
 from fhir_server.resource.exact import dump_exact
 from fhir_server.rest.node import Node
 from fhir_server.server import answer
 from fhir_server.settings import settings
-from fhir_server.store.mongodb.connection import UnfitServer
 from fhir_server.store.opening import MongoDatabase, opened
+from fhir_server.store.protocol import UnfitServer
+from fhir_server.store.records import Records
 from fhir_server.store.sqlite.connection import UnknownSchema
 from fhir_server.validation.validator import Validator
 from fhir_server.workers import supervise
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+COMMANDS: dict[str, Part[typer.Typer | Callable[..., None]]] = {
+    "user": Part("fhir_server.commands.person:people_app"),
+    "client": Part("fhir_server.commands.program:clients_app"),
+    "audit": Part("fhir_server.commands.auditing:audit_app"),
+    "import": Part("fhir_server.commands.importing:load"),
+    "export": Part("fhir_server.commands.exporting:dump"),
+    "reindex": Part("fhir_server.commands.reindexing:reindex"),
+    "backup": Part("fhir_server.commands.backup:back_up"),
+    "restore": Part("fhir_server.commands.backup:restore"),
+    "doctor": Part("fhir_server.commands.doctor:doctor"),
+    "explain": Part("fhir_server.commands.explain:explain"),
+}
+ADMIT: Part[Callable[[Records, str], list[dict[str, Any]]]] = Part("fhir_server.demo.people:admit")
+
+
+class Commands(TyperGroup):
+    """The commands: those of the table are loaded when they are called, or told about."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        # By their names alone they have a place in the list, and can be proposed for one that is mistyped.
+        self.commands.update({name: TyperCommand(name) for name in COMMANDS})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a name; None where there is none."""
+        if cmd_name in COMMANDS:
+            self.commands[cmd_name] = loaded(cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
+def loaded(name: str) -> Any:
+    """Return a command of the table as Typer makes it."""
+    holder, part = typer.Typer(rich_markup_mode=None), COMMANDS[name].load()
+    if isinstance(part, typer.Typer):
+        holder.add_typer(part, name=name)
+    else:
+        holder.command(name)(part)
+    return get_group(holder).commands[name]
+
+
+app = typer.Typer(
+    cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 package_app = typer.Typer(help="Look into FHIR packages.", no_args_is_help=True)
 app.add_typer(package_app, name="package")
-app.add_typer(people_app, name="user")
-app.add_typer(clients_app, name="client")
-app.add_typer(audit_app, name="audit")
-app.command("import")(load)
-app.command("export")(dump)
-app.command()(reindex)
-app.command("backup")(back_up)
-app.command()(restore)
-app.command()(doctor)
-app.command()(explain)
 
 BACKLOG = 1024
 FORMATS = "JSON, XML or NDJSON."
@@ -170,6 +198,9 @@ def serve(  # noqa: PLR0913 -- each is an option of the command
         asyncio.run(tried(database))
     listener = listening(host, port)
     chosen = settings().model_copy(update={"auth": asks, **({} if validation is None else {"validation": validation})})
+    # What is loaded before workers part is in memory once, as long as the collector leaves it alone.
+    maker(chosen)
+    gc.freeze()
     base = base_of(host, listener)
     print_line(Text(f"FHIR R4: {chosen.base_url or f'{base}/fhir'}\n{ASKED[asks]}"))
     origin = Origin(made(data), bases=(f"{base}/fhir",), database=database)
@@ -214,7 +245,7 @@ def demo_users(folder: Path, base: str) -> list[dict[str, Any]]:
     """Let the demo's people in; return who they are."""
     records = records_at(folder, None)
     try:
-        return admit(records, base)
+        return ADMIT.load()(records, base)
     finally:
         records.close()
 

@@ -29,6 +29,9 @@ import orjson
 from fhir_server.access.caller import Caller
 
 Json = dict[str, Any]
+CHECKPOINT = "checkpoint"
+"""The kind of a record that seals those before it."""
+
 MOST_TOKEN = 32
 """So many characters of what identifies a token (IHE BALP, opaque OAuth tokens)."""
 

@@ -16,9 +16,9 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
+from fhir_server.audit.account import CHECKPOINT
 from fhir_server.store.protocol import FIRST_DIGEST, MARK_BYTES, Recorded, Stretch, chained
 
-CHECKPOINT = "checkpoint"
 ALGORITHMS = ["Ed25519"]
 AT_ONCE = 5000
 Read = Callable[[int, int], Awaitable[Stretch]]

@@ -13,7 +13,8 @@ from tempfile import NamedTemporaryFile
 import orjson
 from joserfc.jwk import OKPKey
 
-from fhir_server.audit.seal import AT_ONCE, CHECKPOINT, checkpoint
+from fhir_server.audit.account import CHECKPOINT
+from fhir_server.audit.seal import AT_ONCE, checkpoint
 from fhir_server.resource.instant import Clock
 from fhir_server.store.protocol import FIRST_DIGEST, Store
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from fhir_server.access.caller import Caller
 from fhir_server.auth.authorization_server import SmartServer
+from fhir_server.auth.event import Ask, Tell
 from fhir_server.settings import Settings
 from fhir_server.store.records import Records
 
@@ -19,29 +18,6 @@ SECONDS_BETWEEN_SWEEPS = 300.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-EventKind = Literal[
-    "login", "login-failed", "logout", "locked", "password", "second-factor",
-    "consent", "refused", "token", "token-refused", "revoked", "registered",
-]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something about who came in that must be remembered: never with a token, a code or a password in it."""
-
-    kind: EventKind
-    subject: str = ""
-    client: str = ""
-    address: str = ""
-    port: int = 0
-    text: str = ""
-    succeeded: bool = True
-
-
-Tell = Callable[[Event], Awaitable[None]]
-Ask = Callable[[Caller, str], Awaitable[tuple[int, dict[str, Any]]]]
-"""Answers a GET of a caller below the FHIR base: its status, and the resource."""
 
 
 class Authority:

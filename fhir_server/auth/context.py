@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.scope import parse_scopes
-from fhir_server.auth.authority import Ask
+from fhir_server.auth.event import Ask
 from fhir_server.auth.page import WORDS
 from fhir_server.auth.person import Person
 from fhir_server.auth.session import Language, Session

@@ -15,10 +15,11 @@ from starlette.routing import Route as Page
 from fhir_server.access.caller import Caller
 from fhir_server.auth.asked import LONGEST_FORM, Asked, form_of
 from fhir_server.auth.authenticator import TokenAuthenticator
-from fhir_server.auth.authority import Authority, Event
+from fhir_server.auth.authority import Authority
 from fhir_server.auth.authorization_server import Answered
 from fhir_server.auth.client import digest
 from fhir_server.auth.discovery import openid_configuration
+from fhir_server.auth.event import Event
 from fhir_server.auth.openid import user_claims
 from fhir_server.auth.registration import Refused, registered
 from fhir_server.auth.throttle import Subject

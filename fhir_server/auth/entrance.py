@@ -7,14 +7,8 @@ from typing import Any, Protocol
 
 from starlette.routing import Route as Page
 
-from fhir_server.auth.authenticator import TokenAuthenticator
-from fhir_server.auth.authority import Ask, Authority, Tell
-from fhir_server.auth.authorization_server import SmartServer
-from fhir_server.auth.discovery import capability_security, smart_configuration, smart_route
-from fhir_server.auth.external import ExternalAuthenticator, ExternalEntrance, Provider
-from fhir_server.auth.openid import Addresses
-from fhir_server.auth.outbound import Documents, Outbound
-from fhir_server.auth.routes import routes
+from fhir_server.auth.event import Ask, Tell
+from fhir_server.part import Part
 from fhir_server.rest.authentication import Authenticator, NobodyAsked
 from fhir_server.rest.exchange import Route
 from fhir_server.settings import Settings
@@ -66,46 +60,21 @@ class OpenEntrance:
         """There is nothing to let go of."""
 
 
-class OwnEntrance:
-    """Lets in who has a token of this server's own authorization server."""
-
-    def __init__(self, authority: Authority) -> None:
-        self.authority = authority
-        addresses, registers = authority.server.addresses, authority.settings.client_registration
-        configuration = smart_configuration(addresses, registers=registers)
-        authenticator = TokenAuthenticator(authority)
-        self.authenticator: Authenticator = authenticator
-        self.routes: Sequence[Route] = (smart_route(configuration),)
-        self.pages: Sequence[Page] = routes(authority, authenticator)
-        self.security: Mapping[str, Any] = capability_security(configuration)
-
-    def allows_origin(self, origin: str) -> bool:
-        """Those of registered programs."""
-        return self.authority.allows_origin(origin)
-
-    async def follow(self) -> None:
-        """Forget what expired."""
-        await self.authority.sweep()
-
-    async def close(self) -> None:
-        """Let go of every file."""
-        await self.authority.close()
+Make = Callable[[Settings, Records, str, Callable[[], float], Ask, Tell], Entrance]
+OWN: Part[Make] = Part("fhir_server.auth.own:own_entrance")
+EXTERNAL: Part[Make] = Part("fhir_server.auth.external:external_entrance")
 
 
-def addresses_of(base: str) -> Addresses:
-    """Return the addresses of a server with this FHIR base URL: the authorization server stands beside it."""
-    return Addresses(base, f"{base.rpartition('/')[0]}/auth")
+def maker(settings: Settings) -> Make | None:
+    """Return what makes the entrance that the settings want, loaded; None where nobody is asked."""
+    if settings.auth == "off":
+        return None
+    return (EXTERNAL if settings.oidc_issuer else OWN).load()
 
 
 def entrance(
     settings: Settings, records: Callable[[], Records], base: str, clock: Callable[[], float], ask: Ask, tell: Tell
 ) -> Entrance:
     """Return the entrance that the settings want, to the server with this FHIR base URL."""
-    if settings.auth == "off":
-        return OpenEntrance()
-    kept, documents = records(), Documents(Outbound(settings.outbound_hosts), clock)
-    if settings.oidc_issuer:
-        provider = Provider(settings.oidc_issuer, documents)
-        return ExternalEntrance(ExternalAuthenticator(provider, settings, kept, clock, base, ask), provider, kept)
-    server = SmartServer(kept, documents, clock, addresses_of(base))
-    return OwnEntrance(Authority(server, settings, ask=ask, tell=tell))
+    make = maker(settings)
+    return OpenEntrance() if make is None else make(settings, records(), base, clock, ask, tell)

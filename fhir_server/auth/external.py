@@ -20,9 +20,9 @@ from starlette.routing import Route as Page
 from fhir_server.access.caller import PASSWORD, ROLES, SECOND_FACTOR, Caller
 from fhir_server.access.scope import EVERYTHING, PLAIN, ScopeError, Scopes, parse_scope, parse_scopes
 from fhir_server.auth.authenticator import refusal, token_in
-from fhir_server.auth.authority import Ask
 from fhir_server.auth.discovery import RESOURCE_SCOPES, SECURITY_SERVICE
-from fhir_server.auth.outbound import Documents, Unreachable
+from fhir_server.auth.event import Ask, Tell
+from fhir_server.auth.outbound import Documents, Outbound, Unreachable
 from fhir_server.auth.person import IS_FHIR_USER, IS_ORGANIZATION, Person, person_of
 from fhir_server.errors import Issue, Throttled
 from fhir_server.rest.authentication import Authenticator
@@ -286,3 +286,11 @@ class ExternalEntrance:
     async def close(self) -> None:
         """Let go of the records."""
         self.records.close()
+
+
+def external_entrance(
+    settings: Settings, records: Records, base: str, clock: Callable[[], float], ask: Ask, tell: Tell
+) -> ExternalEntrance:
+    """Return the entrance to the server with this FHIR base URL; the provider is told who came in, not this server."""
+    provider = Provider(settings.oidc_issuer, Documents(Outbound(settings.outbound_hosts), clock))
+    return ExternalEntrance(ExternalAuthenticator(provider, settings, records, clock, base, ask), provider, records)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fhir_server.store.mongodb.records import MongoRecords
+from fhir_server.part import Part
 from fhir_server.store.opening import MongoDatabase, Place
 from fhir_server.store.records import Records
 from fhir_server.store.sqlite.records import SqliteRecords
+
+if TYPE_CHECKING:
+    from fhir_server.store.mongodb.records import MongoRecords
 
 FILE = "auth.sqlite"
 
@@ -32,10 +36,13 @@ LIVE = frozenset({"client", "grant", "person", "token"})
 """The kinds that decide whether a token is good: when one of these changes, what was read before may be false."""
 
 
+MONGO_RECORDS: Part[type[MongoRecords]] = Part("fhir_server.store.mongodb.records:MongoRecords")
+
+
 def records_at(data: Path, place: Place | None) -> Records:
     """Return the records of a node: in the database of its resources, or in a file of the data folder."""
     if isinstance(place, MongoDatabase):
-        return MongoRecords(place.url, LIVE, is_single=place.is_single)
+        return MONGO_RECORDS.load()(place.url, LIVE, is_single=place.is_single)
     return SqliteRecords(data / FILE, LIVE)
 
 

@@ -10,7 +10,8 @@ import segno
 from starlette.responses import RedirectResponse, Response
 
 from fhir_server.access.caller import SECOND_FACTOR
-from fhir_server.auth.authority import Authority, Event, EventKind
+from fhir_server.auth.authority import Authority
+from fhir_server.auth.event import Event, EventKind
 from fhir_server.auth.page import WORDS, here, page
 from fhir_server.auth.person import (
     Person,

@@ -27,8 +27,8 @@ from fhir_server.commands.terminal import AnyStore, Data, StoreSingle, place_of,
 from fhir_server.resource.instant import instant
 from fhir_server.settings import Settings
 from fhir_server.store.mongodb import examination
-from fhir_server.store.mongodb.connection import UnfitServer
 from fhir_server.store.opening import MongoDatabase
+from fhir_server.store.protocol import UnfitServer
 from fhir_server.store.sqlite.upkeep import Damaged, Examination, examine, library_version
 
 OLDEST_PYTHON = (3, 11)

@@ -6,9 +6,8 @@ from typing import Any
 
 from fhir_server.auth.client import Client
 from fhir_server.auth.person import Person, readable_password, with_password
+from fhir_server.demo.story import HUB, STATION
 from fhir_server.store.records import Records
-
-STATION, HUB = "tram-y-te-na-hang", "benh-vien-tinh-tuyen-quang"
 
 PEOPLE = (
     Person("mai", "Nguyễn Thị Mai", roles=("commune-worker",), organizations=(STATION,)),

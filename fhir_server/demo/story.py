@@ -9,12 +9,13 @@ from typing import Any
 from fhir_server.rest.exchange import Exchange
 from fhir_server.rest.node import Node
 
+STATION, HUB = "tram-y-te-na-hang", "benh-vien-tinh-tuyen-quang"
 Story = dict[str, str]
 """The ids of the story's main resources, by what they are in it."""
 
 PARTS: Story = {
-    "station": "Organization/tram-y-te-na-hang",
-    "hub": "Organization/benh-vien-tinh-tuyen-quang",
+    "station": f"Organization/{STATION}",
+    "hub": f"Organization/{HUB}",
     "patient": "Patient/ly-thi-may",
     "practitioner": "Practitioner/bac-si-hoang-van-tho",
     "request": "ServiceRequest/hoi-chan-da-lieu",

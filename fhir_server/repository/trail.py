@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 from fhir_server.access.label import Label
+from fhir_server.audit.account import CHECKPOINT
 from fhir_server.audit.event import PREFIX, audit_event
-from fhir_server.audit.seal import CHECKPOINT
 from fhir_server.errors import TooCostly, Unsupported
 from fhir_server.search.index import Indexer
 from fhir_server.search.plan import EVERYTHING, Plan, Predicate

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+from fhir_server.part import Part
 from fhir_server.resource.instant import Clock
-from fhir_server.store.mongodb.store import MongoStore
 from fhir_server.store.protocol import Store
 from fhir_server.store.sqlite.store import SqliteStore
 
+if TYPE_CHECKING:
+    from fhir_server.store.mongodb.store import MongoStore
+
 SCHEMES = ("mongodb://", "mongodb+srv://")
+MONGO_STORE: Part[type[MongoStore]] = Part("fhir_server.store.mongodb.store:MongoStore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +40,5 @@ Place = Path | MongoDatabase
 async def opened(place: Place, clock: Clock) -> Store:
     """The store at a place; raise UnknownSchema, UnfitServer or Unavailable."""
     if isinstance(place, MongoDatabase):
-        return await MongoStore.open(place.url, clock, is_single=place.is_single)
+        return await MONGO_STORE.load().open(place.url, clock, is_single=place.is_single)
     return SqliteStore(place, clock)

@@ -151,6 +151,10 @@ class SnapshotLost(Exception):
         self.oldest = oldest
 
 
+class UnfitServer(Exception):
+    """A database server would lose data, or cannot do what a store needs; the text says what to do."""
+
+
 class Snapshot(NamedTuple):
     """The last commit and its moment in milliseconds; both 0 in an empty store."""
 

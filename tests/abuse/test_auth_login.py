@@ -11,7 +11,7 @@ import httpx
 import pyotp
 import pytest
 
-from fhir_server.auth.authority import Event
+from fhir_server.auth.event import Event
 from fhir_server.auth.page import WORDS
 from tests.auth.node import PASSWORD, PEOPLE, Node, asking, assertion_of, own_request, returned
 

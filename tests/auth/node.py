@@ -21,7 +21,7 @@ from fhir_server.access.caller import Caller
 from fhir_server.access.scope import EVERYTHING
 from fhir_server.auth.authority import Authority
 from fhir_server.auth.client import Client, digest
-from fhir_server.auth.entrance import OwnEntrance
+from fhir_server.auth.own import OwnEntrance
 from fhir_server.auth.person import Person, with_password
 from fhir_server.rest.authentication import NobodyAsked
 from tests.serving import Served, serving

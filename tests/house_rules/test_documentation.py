@@ -31,8 +31,8 @@ def commands(command: Any, name: str = "nhipcau") -> Iterator[tuple[str, Any]]:
     narrower = getattr(command, "commands", {})
     if not narrower:
         yield name, command
-    for word, each in narrower.items():
-        yield from commands(each, f"{name} {word}")
+    for word in narrower:
+        yield from commands(command.get_command(None, word), f"{name} {word}")
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

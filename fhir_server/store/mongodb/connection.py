@@ -20,6 +20,7 @@ from pymongo.write_concern import WriteConcern
 from fhir_server.errors import Unavailable
 from fhir_server.store.aggregation.document import collection, indexes
 from fhir_server.store.mongodb.form import Document
+from fhir_server.store.protocol import UnfitServer
 
 Result = TypeVar("Result")
 Collection = AsyncCollection[Document]
@@ -36,10 +37,6 @@ RACERS = 16
 
 # What a server answers while its replica set elects another primary, shuts down, or cannot reach a majority.
 PASSING = frozenset({6, 7, 50, 64, 89, 91, 112, 189, 202, 262, 9001, 10058, 10107, 11600, 11602, 13435, 13436})
-
-
-class UnfitServer(Exception):
-    """The server would lose data, or cannot do what the store needs; the text says what to do."""
 
 
 class Server(NamedTuple):
