@@ -62,6 +62,7 @@ COMMANDS: dict[str, Part[typer.Typer | Callable[..., None]]] = {
     "import": Part("fhir_server.commands.importing:load"),
     "export": Part("fhir_server.commands.exporting:dump"),
     "reindex": Part("fhir_server.commands.reindexing:reindex"),
+    "assign-owner": Part("fhir_server.commands.assigning:assign_owner"),
     "backup": Part("fhir_server.commands.backup:back_up"),
     "restore": Part("fhir_server.commands.backup:restore"),
     "doctor": Part("fhir_server.commands.doctor:doctor"),
@@ -200,11 +201,12 @@ def serve(  # noqa: PLR0913 -- each is an option of the command
     chosen = settings().model_copy(update={"auth": asks, **({} if validation is None else {"validation": validation})})
     # What is loaded before workers part is in memory once, as long as the collector leaves it alone.
     maker(chosen)
+    extensions = installed()
     gc.freeze()
     base = base_of(host, listener)
     print_line(Text(f"FHIR R4: {chosen.base_url or f'{base}/fhir'}\n{ASKED[asks]}"))
     origin = Origin(made(data), bases=(f"{base}/fhir",), database=database)
-    run(listener, lambda: application(definitions_with(package), chosen, origin, extensions=installed()), workers)
+    run(listener, lambda: application(definitions_with(package), chosen, origin, extensions=extensions), workers)
 
 
 async def tried(database: MongoDatabase) -> None:

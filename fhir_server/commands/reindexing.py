@@ -65,13 +65,13 @@ async def _reindexed(service: Service, kinds: frozenset[str]) -> int | None:
         jobs = service.jobs
         task_id = f"reindex-{uuid4()}"
         await jobs.request(kinds, task_id)
-        with _bar() as bar:
+        with progress_bar() as bar:
             row = bar.add_task("reindex", total=None)
             done = await jobs.do(task_id, lambda indexed, total: bar.update(row, completed=indexed, total=total))
         return int(bar.tasks[0].completed) if done else None
 
 
-def _bar() -> Progress:
+def progress_bar() -> Progress:
     """The bar; it stands on stderr, so that what a script reads stays clean."""
     columns = (BarColumn(), TaskProgressColumn(), MofNCompleteColumn(), TextColumn("resources"), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True))

@@ -95,7 +95,7 @@ class Permission:
         former: Mapping[str, Any] = {}
         if current is not None:
             known = self.sights.labelling.of(current)
-            found = found._replace(owners=known.owners)
+            found = found._replace(owners=known.owners or self._found_owners())
             if current.body is not None:
                 former = parse(current.body, NO_LIMITS)
                 self._keep(key, known, former, body)
@@ -107,6 +107,11 @@ class Permission:
             raise Forbidden(f"You may not make this {key[0]}: it would not be one of those that you may write.")
         self._refuse_forged(key[0], former, body)
         return found
+
+    def _found_owners(self) -> tuple[str, ...]:
+        """Whose it becomes what belonged to nobody: the server's own facility's, when the server changes it."""
+        caller = self.sights.caller
+        return caller.organizations[:1] if caller.kind == "local" else ()
 
     async def _new_owners(self, kind: str, label: Label) -> tuple[str, ...]:
         """The facilities that a new resource belongs to: the writer's, and those that opened the patient to it.

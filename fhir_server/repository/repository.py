@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from fhir_server.access.caller import LOCAL, Caller
 from fhir_server.audit.account import CURRENT
 from fhir_server.errors import Conflict, Forbidden, Gone, Issue, NotFound, PreconditionFailed, Unprocessable
+from fhir_server.repository.assignment import assign, unowned
 from fhir_server.repository.attempt import REFERRERS_NAMED, Attempt, Means, stale
 from fhir_server.repository.conformance import KINDS as DEFINING
 from fhir_server.repository.emergency import refuse_without_right
@@ -43,7 +44,7 @@ FEW_TYPES = 8
 
 
 class Stretch(NamedTuple):
-    """How far a part of the work of indexing came: the last place, versions read, resources that have new rows."""
+    """How far a part of a work on all resources came: the last place, how many were looked at, and how many done."""
 
     place: int
     read: int
@@ -197,6 +198,17 @@ class Repository:
         entries = [self._indexed(version) for version in last.values() if version.body is not None]
         indexed = await self._store.index(entries)
         return Stretch(versions[-1].place if versions else after, len(versions), indexed)
+
+    async def assign(self, kinds: Collection[str], owner: str, after: int, limit: int) -> Stretch:
+        """Give the next versions of these types, in the order of commits, to a facility where they belong to nobody."""
+        assert self._access is not None
+        versions = await self._store.history(Scope(tuple(kinds)), limit, after=after)
+        rules = replace(self._means.rules, unchanged_makes_version=True)
+        caller = replace(LOCAL, organizations=(owner,))
+        writer = Repository(replace(self._means, rules=rules), self._learn, self._access, caller)
+        found = await unowned(self._store, self._access.labelling, versions)
+        assigned = await assign(writer.write, found)
+        return Stretch(versions[-1].place if versions else after, len(found), assigned)
 
     def query(
         self,

@@ -34,8 +34,8 @@ class Access:
         self, circumstances: Circumstances, labelling: Labelling, intake: Intake, ask: Ask, trail: Trail
     ) -> None:
         self.trail = trail
+        self.labelling = labelling
         self._circumstances = circumstances
-        self._labelling = labelling
         self._intake = intake
         self._ask = ask
         self._standing: Standing | None = None
@@ -51,7 +51,7 @@ class Access:
         # By identity: a caller is the same object for each request with the same token.
         found = self._sights.get(id(caller))
         if found is None or found.caller is not caller:
-            found = self._sights[id(caller)] = Sights(caller, standing, self._labelling, self._intake, self._ask)
+            found = self._sights[id(caller)] = Sights(caller, standing, self.labelling, self._intake, self._ask)
         return found
 
 
