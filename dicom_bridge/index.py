@@ -20,6 +20,7 @@ from dicom_bridge.question import Condition, Question
 from fhir_server.search.folding import fold
 
 SCHEMA = 1
+MOST_RECALLED = 10_000
 BUSY_MILLISECONDS = 20_000
 TABLES: Mapping[Level, str] = {"study": "study", "series": "series", "instance": "instance"}
 ADDRESS = "bulk:"
@@ -101,6 +102,8 @@ class Index:
                 self._file.execute(STATEMENTS)
         self._reader = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         self._reader.set_busy_timeout(BUSY_MILLISECONDS)
+        self._recalled: dict[Uids, list[Located]] = {}
+        self._recalled_at: Any = None
 
     @contextmanager
     def _writing(self) -> Iterator[apsw.Connection]:
@@ -193,13 +196,24 @@ class Index:
 
     def located(self, uids: Uids) -> list[Located]:
         """The same, with where their frames are."""
-        where, arguments = _below(uids)
-        rows = self._rows(
-            "SELECT StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, SOPClassUID, transfer_syntax, sha256, bytes, "
-            f"frames FROM {JOINED} WHERE {where} ORDER BY SeriesNumber, series.id, InstanceNumber, instance.id",
-            arguments,
-        )
-        return [Located(Held(Uids(*row[:3]), *row[3:7]), Frames(*orjson.loads(row[7]))) for row in rows]
+        with self._reading:
+            return _located(self._reader, uids)
+
+    def recall(self, uids: Uids) -> Sequence[Located] | None:
+        """The same, remembered as long as nothing changes; None where somebody else is reading."""
+        if not self._reading.acquire(blocking=False):
+            return None
+        try:
+            version = self._reader.pragma("data_version")
+            if version != self._recalled_at or len(self._recalled) >= MOST_RECALLED:
+                self._recalled.clear()
+                self._recalled_at = version
+            found = self._recalled.get(uids)
+            if found is None:
+                found = self._recalled[uids] = _located(self._reader, uids)
+            return found
+        finally:
+            self._reading.release()
 
     def metadata(self, uids: Uids) -> list[bytes]:
         """The data sets of instances, as they were entered."""
@@ -372,6 +386,16 @@ def told(level: Level, json: Json) -> str:
     steps = [f"{word}/{uid}" for word, uid in zip(words, uids[: LEVELS.index(level) + 1], strict=False)]
     found[RETRIEVE_URL] = {"vr": "UR", "Value": [f"{ADDRESS}/{'/'.join(steps)}"]}
     return orjson.dumps(found)[1:-1].decode()
+
+
+def _located(file: apsw.Connection, uids: Uids) -> list[Located]:
+    where, arguments = _below(uids)
+    rows = file.execute(
+        "SELECT StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID, SOPClassUID, transfer_syntax, sha256, bytes, "
+        f"frames FROM {JOINED} WHERE {where} ORDER BY SeriesNumber, series.id, InstanceNumber, instance.id",
+        arguments,
+    )
+    return [Located(Held(Uids(*row[:3]), *row[3:7]), Frames(*orjson.loads(row[7]))) for row in rows]
 
 
 def _below(uids: Uids) -> tuple[str, list[str]]:

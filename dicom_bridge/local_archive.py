@@ -28,8 +28,23 @@ LOCK = "lock"
 GUARD = "opening.lock"
 TIFF = (b"II*\0", b"MM\0*")
 PIECE_BYTES = 256 * 1024
+AT_ONCE_BYTES = 4_000_000
 DIGEST_LETTERS = 16
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def cut(descriptor: int, start: int, length: int, flags: int) -> bytes:
+    """Return a piece of a file; raise BlockingIOError where it would have to be waited for, and must not be."""
+    piece = bytearray(length)
+    view, read = memoryview(piece), 0
+    while read < length:
+        got = os.preadv(descriptor, [view[read:]], start + read, flags)
+        if not got:
+            break
+        if flags and got < length - read:
+            raise BlockingIOError
+        read += got
+    return bytes(view[:read])
 
 
 class LocalIncoming:
@@ -222,17 +237,29 @@ class LocalArchive:
 
     async def frames(self, uids: Uids, numbers: Sequence[int]) -> tuple[str, Sequence[bytes]] | None:
         """The transfer syntax and frames, counted from 1; None where one is not there."""
+        found = self._index.recall(uids)
+        if found is not None:
+            # What is in memory is read at once: to change threads costs more than that.
+            with suppress(BlockingIOError):
+                return self._cut(found, numbers, os.RWF_NOWAIT)
         return await asyncio.to_thread(self._frames, uids, numbers)
 
     def _frames(self, uids: Uids, numbers: Sequence[int]) -> tuple[str, Sequence[bytes]] | None:
-        for located in self._index.located(uids):
-            places = [located.frames.of(number) for number in numbers]
-            if not all(places):
-                return None
-            with self._source(located).open("rb", buffering=0) as file:
-                read = [[os.pread(file.fileno(), length, start) for start, length in ranges] for ranges in places]
-            return located.held.transfer_syntax, [b"".join(parts) for parts in read]
-        return None
+        return self._cut(self._index.located(uids), numbers, 0)
+
+    def _cut(self, found: Sequence[Located], numbers: Sequence[int], flags: int) -> tuple[str, Sequence[bytes]] | None:
+        """Frames of an instance as they stand in its file; None where it, or one of them, is not there."""
+        if not found:
+            return None
+        located = found[0]
+        places = [located.frames.of(number) for number in numbers]
+        if not all(places):
+            return None
+        if flags and sum(length for ranges in places for _, length in ranges) > AT_ONCE_BYTES:
+            raise BlockingIOError
+        with self._source(located).open("rb", buffering=0) as file:
+            frames = [b"".join(cut(file.fileno(), *each, flags) for each in ranges) for ranges in places]
+        return located.held.transfer_syntax, frames
 
     def _source(self, located: Located) -> Path:
         """The file that places of frames are in."""

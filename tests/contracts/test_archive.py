@@ -287,6 +287,26 @@ def test_frames_are_cut_out_in_each_transfer_syntax(run, tmp_path: Path, syntax:
     run(test)
 
 
+def test_frames_follow_what_is_replaced_and_deleted(run, tmp_path: Path):
+    content = bytes_of(slice_of(), tmp_path)
+    changed = slice_of()
+    changed.PixelData = bytes(32)
+    other = bytes_of(changed, tmp_path)
+
+    async def test(archive: DicomArchive) -> None:
+        uids = Uids("1.2.3", "1.2.3.1", "1.2.3.1.1")
+        seen = []
+        for step in (store(archive, content), store(archive, other, replaces=True), archive.delete(uids)):
+            await step
+            seen.append([await archive.frames(uids, [1]) for _ in range(2)])
+        plain = str(ExplicitVRLittleEndian)
+        assert seen == [[(plain, [slice_of().PixelData])] * 2, [(plain, [bytes(32)])] * 2, [None, None]]
+        await store(archive, content)
+        assert await archive.frames(uids, [1]) == (plain, [slice_of().PixelData])
+
+    run(test)
+
+
 def test_frames_in_fragments_are_put_together(run):
     content = file("examples_ybr_color.dcm").read_bytes()
 
