@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from fhir_server.operations import break_glass, document, everything, expand, lastn, lookup, meta, subsumes, translate, validate
+from fhir_server.operations import (
+    break_glass,
+    document,
+    everything,
+    expand,
+    lastn,
+    lookup,
+    meta,
+    subsumes,
+    translate,
+    validate,
+)
 from fhir_server.operations import validate_code as of_codes
 from fhir_server.rest.exchange import Route
 from fhir_server.rest.operation import Operation, routes_of
