@@ -3,8 +3,12 @@
 import asyncio
 import multiprocessing
 import os
+from errno import ENOSPC
 from pathlib import Path
 
+import pytest
+
+from fhir_server.errors import NoStore
 from fhir_server.store.sqlite import journal
 from fhir_server.store.sqlite.store import SqliteStore
 
@@ -83,3 +87,73 @@ def test_a_long_journal_goes_on_in_another_file(tmp_path, monkeypatch):
 
     asyncio.run(recorded())
     assert files(path) == []
+
+
+def test_what_a_crash_left_half_written_is_none(tmp_path):
+    path = tmp_path / "store.db"
+    died(path, 2, 0)
+    (left,) = files(path)
+    left.write_bytes(left.read_bytes().replace(b"1\n\0\0\0\0\0\0", b"1\n\0\0half", 1))
+    assert asyncio.run(opened_and_read(path)) == [b"0", b"1"]
+
+
+def test_a_full_disk_refuses_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    path = tmp_path / "store.db"
+    written = journal.put
+
+    def half_put(part: journal.Part, lines: bytes) -> None:
+        os.pwrite(part.file, lines[:3], part.end)
+        raise OSError(ENOSPC, "full")
+
+    async def recorded() -> None:
+        store = SqliteStore(path)
+        await store.record([b"before"])
+        monkeypatch.setattr(journal, "put", half_put)
+        with pytest.raises(NoStore):
+            await store.record([b"refused"])
+        monkeypatch.setattr(journal, "put", written)
+        await store.record([b"after"])
+        (left,) = files(path)
+        assert left.read_bytes().partition(b"\0")[0] == b"before\nafter\n"
+        assert await entries(store) == [b"before", b"after"]
+        await store.close()
+
+    asyncio.run(recorded())
+
+
+def test_those_who_ask_together_share_a_group(tmp_path, monkeypatch):
+    groups: list[int] = []
+    written = journal.append
+
+    def counted(part: journal.Part, lines: bytes) -> None:
+        groups.append(lines.count(b"\n"))
+        written(part, lines)
+
+    monkeypatch.setattr(journal, "append", counted)
+    monkeypatch.setattr(journal, "PAUSE", 5.0)
+
+    async def recorded() -> None:
+        store = SqliteStore(tmp_path / "store.db")
+
+        async def often(name: int) -> None:
+            for n in range(10):
+                await store.record([b"%d %d" % (name, n)])
+
+        await often(0)
+        await asyncio.gather(*(often(name) for name in range(1, 9)))
+        assert len(await entries(store)) == 90
+        await store.close()
+
+    asyncio.run(recorded())
+    assert groups == [1] * 10 + [8] * 10
+
+
+def test_a_group_does_not_wait_long_for_who_asks_no_more(tmp_path):
+    async def recorded() -> None:
+        store = SqliteStore(tmp_path / "store.db")
+        await asyncio.gather(*(store.record([b"%d" % n]) for n in range(8)))
+        await asyncio.wait_for(store.record([b"last"]), 5)
+        assert len(await entries(store)) == 9
+        await store.close()
+
+    asyncio.run(recorded())

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from errno import ENOSPC
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 from fhir_server.errors import NoStore
@@ -25,18 +26,34 @@ AT_ONCE = 2000
 """How many records are entered by one commit."""
 
 MOST_IN_A_FILE = 20_000
-Durable = asyncio.Future[None] | None
-"""Done when a group is durable."""
+AHEAD = bytes(1 << 18)
+"""Written behind the records, so that the next ones replace bytes: a file that grows costs the disk a second wait."""
+
+PAUSE = 0.002
+"""So many seconds a group waits for those that the group before it answered: they will mostly ask again."""
 
 
 @dataclass(slots=True)
 class Part:
-    """A file, and how many of its records are not in the ledger yet; `written` are those that it ever had."""
+    """A file, and how many of its records are not in the ledger yet; `written` are those that it ever had.
+
+    They end at byte `end`; up to `room` there are zeros to be replaced.
+    """
 
     path: Path
     file: int
     left: int = 0
     written: int = 0
+    end: int = 0
+    room: int = 0
+
+
+class Group(NamedTuple):
+    """Records that wait for the disk together, how many asked for them, and what is done when they are durable."""
+
+    records: list[bytes]
+    asked: int
+    durable: asyncio.Future[None]
 
 
 class Journal:
@@ -49,6 +66,9 @@ class Journal:
         self._waiting: list[bytes] = []
         self._durable: asyncio.Future[None] | None = None
         self._busy = False
+        self._asked = 0
+        self._expected = 1
+        self._gathering: asyncio.Handle | None = None
         self._kept: list[bytes] = []
         self.over: list[str] = []
 
@@ -78,12 +98,12 @@ class Journal:
     def append(self, records: Sequence[bytes]) -> asyncio.Future[None]:
         """Append records; the future, which all who wait for the same write share, is done when they are durable."""
         self._waiting += records
+        self._asked += 1
+        loop = asyncio.get_running_loop()
         if self._durable is None:
-            loop = asyncio.get_running_loop()
             self._durable = loop.create_future()
-            if not self._busy:
-                self._busy = True
-                loop.call_soon(self._start, loop)
+        if not self._busy:
+            self._gather(loop)
         return self._durable
 
     def close(self) -> None:
@@ -96,42 +116,47 @@ class Journal:
                 leave(part)
         self._parts.clear()
 
-    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        group, self._waiting = self._waiting, []
-        durable, self._durable = self._durable, None
-        part = self._parts[-1] if self._parts and self._parts[-1].written < MOST_IN_A_FILE else None
-        self._thread.submit(self._write, loop, group, part, durable)
+    def _gather(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin the group when as many asked as did around the last one, or after a pause; one alone never waits."""
+        if self._asked == self._expected:
+            if self._gathering is not None:
+                self._gathering.cancel()
+            self._gathering = loop.call_soon(self._start, loop)
+        elif self._gathering is None:
+            self._gathering = loop.call_later(PAUSE, self._start, loop)
 
-    def _write(self, loop: asyncio.AbstractEventLoop, group: list[bytes], part: Part | None, durable: Durable) -> None:
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        assert self._durable is not None
+        group = Group(self._waiting, self._asked, self._durable)
+        self._waiting, self._asked, self._durable = [], 0, None
+        self._busy, self._gathering = True, None
+        part = self._parts[-1] if self._parts and self._parts[-1].written < MOST_IN_A_FILE else None
+        self._thread.submit(self._write, loop, group, part)
+
+    def _write(self, loop: asyncio.AbstractEventLoop, group: Group, part: Part | None) -> None:
         """In the thread: make a group durable."""
         failure: OSError | None = None
         try:
             part = part or begun(self._database)
-            append(part.file, b"%b\n" % LINE.join(group))
+            append(part, b"%b\n" % LINE.join(group.records))
         except OSError as error:
             failure = error
-        loop.call_soon_threadsafe(self._written, loop, group, part, durable, failure)
+        loop.call_soon_threadsafe(self._written, loop, group, part, failure)
 
     def _written(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        group: list[bytes],
-        part: Part | None,
-        durable: Durable,
-        failure: OSError | None,
+        self, loop: asyncio.AbstractEventLoop, group: Group, part: Part | None, failure: OSError | None
     ) -> None:
+        self._busy = False
         if part is not None and failure is None:
             if not self._parts or self._parts[-1] is not part:
                 self._parts.append(part)
-            part.left += len(group)
-            part.written += len(group)
-            self._kept += group
-        if durable is not None:
-            settle(durable, failure)
+            part.left += len(group.records)
+            part.written += len(group.records)
+            self._kept += group.records
+        settle(group.durable, failure)
+        self._expected = group.asked + self._asked
         if self._waiting:
-            self._start(loop)
-        else:
-            self._busy = False
+            self._gather(loop)
 
 
 def settle(future: asyncio.Future[None], failure: OSError | None) -> None:
@@ -149,7 +174,7 @@ def settle(future: asyncio.Future[None], failure: OSError | None) -> None:
 def begun(database: Path) -> Part:
     """A new file, locked, that a crash does not take away."""
     path = database.with_name(f"{database.name}.journal-{uuid4().hex}")
-    file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
+    file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_DSYNC, 0o600)
     fcntl.flock(file, fcntl.LOCK_EX)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
@@ -159,20 +184,25 @@ def begun(database: Path) -> Part:
     return Part(path, file)
 
 
-def append(file: int, lines: bytes) -> None:
-    """Append lines durably, or leave the file as it was."""
-    end = os.lseek(file, 0, os.SEEK_END)
+def append(part: Part, lines: bytes) -> None:
+    """Append lines durably, with one write that waits for the disk (O_DSYNC), or leave the file as it was."""
     try:
-        write_all(file, lines)
-        os.fdatasync(file)
+        put(part, lines)
     except OSError:
-        os.ftruncate(file, end)
+        os.ftruncate(part.file, part.end)
+        part.room = part.end
         raise
+    part.end += len(lines)
 
 
-def write_all(file: int, lines: bytes) -> None:
-    """Write all or raise OSError."""
-    if os.write(file, lines) < len(lines):
+def put(part: Part, lines: bytes) -> None:
+    """Write all behind what is there, and zeros behind it where they have come to an end; or raise OSError."""
+    if part.end + len(lines) <= part.room:
+        written = os.pwrite(part.file, lines, part.end)
+    else:
+        written = os.pwritev(part.file, (lines, AHEAD), part.end)
+        part.room = part.end + written
+    if written < len(lines):
         raise OSError(ENOSPC, "the disk took a part of the records")
 
 
@@ -183,11 +213,14 @@ def leave(part: Part) -> None:
 
 
 def left_behind(database: Path) -> Iterator[tuple[Path, list[bytes]]]:
-    """Yield the files of processes that live no more, with their records; one that is not whole was never answered."""
+    """Yield the files of processes that live no more, with their records; one that is not whole was never answered.
+
+    No record holds a zero byte: where one stands, nothing was written yet, or not all of a last group.
+    """
     for path in sorted(database.parent.glob(f"{database.name}.journal-*")):
         with suppress(FileNotFoundError), path.open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
-            yield path, file.read().split(LINE)[:-1]
+            yield path, file.read().partition(b"\0")[0].split(LINE)[:-1]
