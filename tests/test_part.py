@@ -77,7 +77,7 @@ def test_each_part_is_where_it_is_named(part):
 
 def test_the_help_tells_of_every_command():
     told, _ = started("--help").communicate(timeout=60)
-    listed = re.findall(r"^  (\w+)  +(\w.*)", told.partition("Commands:")[2], re.MULTILINE)
+    listed = re.findall(r"^  ([\w-]+)  +(\w.*)", told.partition("Commands:")[2], re.MULTILINE)
     assert {name for name, _ in listed} == {"validate", "fhirpath", "serve", "demo", "package", *COMMANDS}
 
 
