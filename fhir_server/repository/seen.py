@@ -116,6 +116,9 @@ async def seen_versions(store: Store, sights: Sights, scope: Scope, window: Wind
     letter = "r" if scope.id is not None else "s"
     for kind in scope.types:
         sights.needed(kind, letter)
+    if scope.id is not None and not sights.shows(await store.read(scope.types[0], scope.id), letter):
+        # At once, so that what is withheld takes no longer than what never was.
+        return []
     found: list[Version] = []
     while True:
         wanted = limit - len(found)
