@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,28 @@ WIDER: Mapping[str, tuple[str, ...]] = {"ETREAT": ("TREAT",), "BTG": ("ETREAT", 
 """The purposes that one is a kind of (v3 PurposeOfUse)."""
 
 NEVER = float("inf")
+
+
+class Directives(tuple[Directive, ...]):  # noqa: SLOT001 -- what was found is kept in its __dict__
+    """What Consents say, in the orders in which it is asked for: found once for as long as no Consent changes."""
+
+    @cached_property
+    def of_patients(self) -> Mapping[str, tuple[Directive, ...]]:
+        """Those of each patient."""
+        found: dict[str, tuple[Directive, ...]] = {}
+        for each in self:
+            found[each.patient] = (*found.get(each.patient, ()), each)
+        return found
+
+    @cached_property
+    def denials(self) -> tuple[Directive, ...]:
+        """Those that refuse anything."""
+        return tuple(each for each in self if each.denies)
+
+    @cached_property
+    def moments(self) -> list[float]:
+        """When any of them begins or ends, in order."""
+        return sorted({moment for each in self for moment in each.moments()})
 
 
 @dataclass(frozen=True)
@@ -42,21 +65,14 @@ class Standing:
         return {above: tuple(each) for above, each in found.items()}
 
     @cached_property
-    def _permissions(self) -> Mapping[str, tuple[Directive, ...]]:
-        found: dict[str, list[Directive]] = {}
-        for each in self.directives:
-            found.setdefault(each.patient, []).append(each)
-        return {patient: tuple(each) for patient, each in found.items()}
-
-    @cached_property
-    def _denials(self) -> tuple[Directive, ...]:
-        return tuple(each for each in self.directives if each.denies)
+    def _stated(self) -> Directives:
+        return self.directives if isinstance(self.directives, Directives) else Directives(self.directives)
 
     @cached_property
     def changes_at(self) -> float:
         """When something begins or ends by itself, in milliseconds."""
         moments = chain(
-            (moment for each in self.directives for moment in each.moments()),
+            self._stated.moments[bisect_right(self._stated.moments, self.now) :][:1],
             (grant.until for grant in self.grants),
             (moment for glass in self.glasses for moment in (glass.start, glass.until)),
         )
@@ -96,14 +112,14 @@ class Standing:
 
     def _permitted(self, grant: Grant, asker: Asker, kind: str) -> Iterator[Part]:
         """What the patient, by a Consent that the facility keeps, permits others to see."""
-        for each in self._permissions.get(grant.patient, ()):
+        for each in self._stated.of_patients.get(grant.patient, ()):
             if grant.facility in each.owners:
                 yield from each.permits(asker, kind)
 
     def held(self, caller: Caller, kind: str, act: Act) -> frozenset[Part]:
         """What patients withhold from a caller of resources of a type."""
         asker = self.asker(caller, act)
-        return frozenset(chain.from_iterable(each.held(asker, kind) for each in self._denials))
+        return frozenset(chain.from_iterable(each.held(asker, kind) for each in self._stated.denials))
 
     def broken(self, caller: Caller) -> frozenset[str]:
         """The patients whose record a caller has opened in an emergency."""

@@ -21,7 +21,7 @@ from fhir_server.access.grant import (
     is_of_server,
     period_of,
 )
-from fhir_server.access.standing import Standing
+from fhir_server.access.standing import Directives, Standing
 from fhir_server.repository.history import Span
 from fhir_server.repository.labelling import Labelling
 from fhir_server.repository.reference import Key
@@ -32,6 +32,7 @@ from fhir_server.store.protocol import PLACES, Scope, Store, Version
 
 FOLLOWED = ("Consent", "Organization", "ServiceRequest", "Task")
 PAGE = 200
+MOST_FORMS = 10_000
 NO_LIMITS = Limits(depth=1000, keys=2**40, string=2**40)
 NEVER = float("inf")
 
@@ -66,6 +67,8 @@ class Circumstances:
         self._standing = Standing(needs_consent=needs_consent)
         self._above: dict[str, str] = {}
         self._directives: dict[str, Directive] = {}
+        self._stated: Directives | None = None
+        self._alike: dict[Directive, Directive] = {}
         self._openings: dict[str, Opening] = {}
         self._glasses: dict[str, Glass] = {}
         self._seen = -1
@@ -91,11 +94,13 @@ class Circumstances:
         else:
             changed = await self._follow()
         if changed:
+            if self._stated is None:
+                self._stated = Directives(self._directives.values())
             self._standing = Standing(
                 self._clock() * 1000,
                 dict(self._above),
                 tuple([grant for each in self._openings.values() if (grant := await self._grant(each)) is not None]),
-                tuple(self._directives.values()),
+                self._stated,
                 tuple(self._glasses.values()),
                 self._standing.needs_consent,
             )
@@ -138,12 +143,21 @@ class Circumstances:
             if version.type == "Organization":
                 self._take_organization(version.id, body)
             elif version.type == "Consent":
+                self._stated = None
                 self._directives.pop(version.id, None)
                 directive = directive_from(body, frozenset(owners), self._span)
                 if directive is not None:
-                    self._directives[version.id] = directive
+                    self._directives[version.id] = self._shared(directive)
             elif version.type == "Task":
                 self._take_task(version.id, body, owners)
+
+    def _shared(self, directive: Directive) -> Directive:
+        """The same, with what it has in common with others kept once: most Consents of a node are of a few forms."""
+        form = replace(directive, patient="")
+        if len(self._alike) >= MOST_FORMS:
+            self._alike.clear()
+        known = self._alike.setdefault(form, form)
+        return replace(known, patient=directive.patient)
 
     def _take_organization(self, resource_id: str, body: Mapping[str, Any]) -> None:
         self._above.pop(resource_id, None)

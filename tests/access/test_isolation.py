@@ -382,6 +382,22 @@ def test_the_information_system_of_a_facility_cannot_take_the_id_of_another(worl
     assert world.get("his-a", "Patient/a1").json() == before
 
 
+def test_an_information_system_learns_that_an_id_is_taken_and_nothing_else(world: World):
+    """Neither what is there, nor whether it was deleted, nor its version: row 80 of the catalogue."""
+    for name in ("kept", "gone"):
+        world.put("his-a", {"resourceType": "Patient", "id": f"{name}-by-a"})
+    assert world.ask("his-a", "DELETE", "Patient/gone-by-a").status_code == 204
+    answers = []
+    for name in ("kept", "gone"):
+        for headers in ({}, {"if_match": 'W/"1"'}, {"if_match": 'W/"9"'}, {"if_none_match": "*"}):
+            body = {"resourceType": "Patient", "id": f"{name}-by-a"}
+            status, found, _ = told(world.ask("his-b", "PUT", f"Patient/{name}-by-a", body, **headers))
+            answers.append((status, str(found).replace(name, "?")))
+    assert answers[0][0] == 404
+    assert set(answers) == {answers[0]}
+    assert world.ask("his-a", "DELETE", "Patient/kept-by-a").status_code == 204
+
+
 def test_the_next_page_of_one_is_none_of_another(world: World):
     following = world.get("worker-a", f"Observation?category={LABORATORY}&_count=1").json()["link"][-1]
     assert following["relation"] == "next"
