@@ -140,6 +140,12 @@ class Forbidden(FhirError):
     code = "forbidden"
 
 
+class Unchanging(FhirError):
+    """What is stored is never changed, whoever asks."""
+
+    code = "not-supported"
+
+
 class NotFound(FhirError):
     """There is no such thing."""
 

@@ -12,7 +12,7 @@ from fhir_server.access.consent import directive_from
 from fhir_server.access.grant import KEPT_BY_ADDRESSEES, is_of_server
 from fhir_server.access.label import Label
 from fhir_server.access.role import BY_CODE
-from fhir_server.errors import Forbidden, NotFound
+from fhir_server.errors import Forbidden, NotFound, Unchanging
 from fhir_server.repository.history import Span
 from fhir_server.repository.labelling import label_rows
 from fhir_server.repository.reference import Key, Targets, reference_texts
@@ -22,6 +22,7 @@ from fhir_server.resource.parsing import Limits, parse
 from fhir_server.search.row import Row
 from fhir_server.store.protocol import Store, Version
 
+PROVENANCE = "Provenance"
 NO_LIMITS = Limits(depth=1000, keys=2**40, string=2**40)
 LETTERS: Mapping[str, str] = {"POST": "c", "PUT": "u", "PATCH": "u", "DELETE": "d"}
 DONE = {"u": "change", "d": "delete"}
@@ -40,8 +41,8 @@ class Permission:
     async def current(self, write: Write, key: Key) -> Version | None:
         """The current version of what a write is about, None where there is none for the caller.
 
-        Raise Forbidden for what the caller may see and not change; NotFound for an update under an id that does not
-        exist where the caller cannot name ids, and where it does exist.
+        Raise Forbidden for what the caller may see and not change, Unchanging for what nobody may; NotFound for an
+        update under an id that does not exist where the caller cannot name ids, and where it does exist.
         """
         letter = LETTERS[write.method]
         self._needs(write, letter)
@@ -50,6 +51,8 @@ class Permission:
         found = await self._store.read(*key)
         if found is not None and self.sights.shows(found):
             if found.body is not None and not self.sights.shows(found, letter):
+                if write.type == PROVENANCE:
+                    raise Unchanging(f"{'/'.join(key)} tells what happened and is never changed.")
                 raise Forbidden(f"You may read {'/'.join(key)}, and not {DONE[letter]} it.")
             self.known[key] = found
             return found

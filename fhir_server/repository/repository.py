@@ -105,6 +105,8 @@ class Repository:
 
     async def version(self, kind: str, resource_id: str, number: int) -> Version:
         """A version by its number; raise NotFound, or Gone for a version that is a deletion."""
+        if self._is_bound and kind == EVENTS and number == 1:
+            return await self._event(resource_id)
         found = await self._store.read(kind, resource_id, number) if number > 0 else None
         if self._is_bound:
             # Who may not see what it is now may not see what it was.
@@ -159,7 +161,7 @@ class Repository:
         try:
             if self._is_bound:
                 sights = await self._sights()
-                if tuple(plan.arms) == (EVENTS,):
+                if EVENTS in plan.arms:
                     return await self._trail.page(plan, limit, cursor, sights.needed(EVENTS, "s").admits)
                 page = await seen_page(self._store, sights, plan, limit, cursor)
                 touched(sights, (*page.matches, *page.included))
@@ -172,7 +174,7 @@ class Repository:
         """How many resources a search finds."""
         if self._is_bound:
             sights = await self._sights()
-            if tuple(plan.arms) == (EVENTS,):
+            if EVENTS in plan.arms:
                 return await self._trail.count(plan, sights.needed(EVENTS, "s").admits)
             return await seen_count(self._store, sights, plan, t)
         return await self._store.count(plan, t)
@@ -185,6 +187,8 @@ class Repository:
         """The latest versions of a resource, a type or everything in a window, the latest first."""
         if self._is_bound:
             sights = await self._sights()
+            if scope.types == (EVENTS,):
+                return await self._trail.versions(scope, window, sights.needed(EVENTS, "r").admits)
             versions = await seen_versions(self._store, sights, scope, window, limit)
             touched(sights, versions)
             return versions

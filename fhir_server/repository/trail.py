@@ -12,10 +12,11 @@ from fhir_server.access.label import Label
 from fhir_server.audit.account import CHECKPOINT
 from fhir_server.audit.event import PREFIX, audit_event
 from fhir_server.errors import TooCostly, Unsupported
+from fhir_server.repository.history import Window
 from fhir_server.search.index import Indexer
 from fhir_server.search.plan import EVERYTHING, Plan, Predicate
 from fhir_server.store.pending import holds
-from fhir_server.store.protocol import Page, Recorded, Store, Version
+from fhir_server.store.protocol import PLACES, Page, Recorded, Scope, Store, Version
 
 KIND = "AuditEvent"
 LOT = 500
@@ -44,6 +45,19 @@ class Trail:
         stretch = await self._store.ledger(int(number) - 1, 1)
         entries = [entry for entry in stretch.entries if entry.number == int(number)]
         return self._event(entries[0], EVERYTHING, shows) if entries else None
+
+    async def versions(self, scope: Scope, window: Window, shows: Shows) -> list[Version]:
+        """The one version of an AuditEvent, where it is in the window; it stands behind the commits up to its time."""
+        if scope.id is None:
+            raise Unsupported("An AuditEvent has one version: search for them, the newest first.")
+        found = await self.read(scope.id, shows)
+        if found is None:
+            return []
+        commit = (await self._store.snapshot(found.at)).t
+        place = (commit + 1) * PLACES - 1
+        is_later = place > window.after and (window.before is None or place < window.before)
+        was_current = window.current_at is not None and commit <= window.current_at
+        return [found._replace(place=place)] if is_later or was_current else []
 
     async def page(self, plan: Plan, limit: int, cursor: str | None, shows: Shows) -> Page:
         """The next matches."""
@@ -77,6 +91,8 @@ class Trail:
     def _predicate(self, plan: Plan) -> Predicate:
         if plan.includes or any(key.by == "id" or not key.descending for key in plan.sort):
             raise Unsupported("AuditEvents are found the newest first (_sort=-date), and nothing is included.")
+        if len(plan.arms) > 1:
+            raise Unsupported("AuditEvents are searched alone: name no other type beside them in _type.")
         return plan.arms[KIND]
 
     def _event(self, entry: Recorded, predicate: Predicate, shows: Shows) -> Version | None:

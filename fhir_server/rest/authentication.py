@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Protocol
@@ -10,7 +11,7 @@ from fhir_server.access.caller import LOCAL, Caller
 from fhir_server.access.role import BY_CODE
 from fhir_server.errors import Forbidden
 from fhir_server.rest.exchange import Exchange, Route
-from fhir_server.rest.failure import ScopeMissing
+from fhir_server.rest.failure import MethodNotAllowed, ScopeMissing
 
 OPEN = frozenset({"capabilities", "smart-configuration"})
 """The interactions that nobody is asked for: they tell where to ask."""
@@ -51,11 +52,20 @@ def _stating(caller: Caller, purpose: str) -> Caller:
     return replace(caller, purpose=purpose)
 
 
+UNCHANGING: Mapping[str, frozenset[str]] = {
+    "AuditEvent": frozenset({"create", "update", "patch", "delete"}),
+    "Provenance": frozenset({"patch", "delete"}),
+}
+"""The interactions that no caller has with resources that tell what happened; a PUT may make a new Provenance."""
+
+
 def check_scopes(caller: Caller, route: Route, exchange: Exchange) -> None:
-    """Raise ScopeMissing where no scope of the caller is about what the route does.
+    """Raise MethodNotAllowed for what nobody may do to a type, ScopeMissing where no scope is about what a route does.
 
     Whose data a scope shows, and what a Bundle's entries do, is decided where they are read and written.
     """
+    if caller.kind != "local" and route.interaction in UNCHANGING.get(exchange.type, ()):
+        raise MethodNotAllowed(f"A stored {exchange.type} tells what happened and is never changed.", ("GET",))
     scopes = caller.scopes
     if exchange.type:
         named = exchange.related if exchange.related not in ("", "*") else exchange.type

@@ -23,6 +23,7 @@ from fhir_server.errors import (
     TooLarge,
     Unauthorized,
     Unavailable,
+    Unchanging,
     Unprocessable,
     Unsupported,
 )
@@ -105,6 +106,7 @@ STATUS: dict[type[FhirError], HTTPStatus] = {
     Conflict: HTTPStatus.CONFLICT,
     PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
     MultipleMatches: HTTPStatus.PRECONDITION_FAILED,
+    Unchanging: HTTPStatus.METHOD_NOT_ALLOWED,
     MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     NotAcceptable: HTTPStatus.NOT_ACCEPTABLE,
     UnknownMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

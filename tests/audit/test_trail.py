@@ -93,5 +93,43 @@ def test_nobody_writes_or_removes_an_event(world, caller, method):
     (event, *_) = found(world, "admin-a", "_count=1")
     path = "AuditEvent" if method == "POST" else f"AuditEvent/{event['id']}"
     answer = world.ask(caller, method, path, None if method == "DELETE" else event)
-    assert answer.status_code in (403, 405)
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET"
+    assert answer.json()["issue"][0]["code"] == "not-supported"
     assert world.get("admin-a", f"AuditEvent/{event['id']}").json() == event
+
+
+def test_nobody_changes_an_event_by_a_bundle(world):
+    (event, *_) = found(world, "admin-a", "_count=1")
+    entry = {"resource": event, "request": {"method": "PUT", "url": f"AuditEvent/{event['id']}"}}
+    answer = world.ask("admin-a", "POST", "", {"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+    assert answer.status_code == 405
+    answer = world.ask("admin-a", "POST", "", {"resourceType": "Bundle", "type": "batch", "entry": [entry]})
+    assert answer.json()["entry"][0]["response"]["status"].startswith("405")
+    assert world.get("admin-a", f"AuditEvent/{event['id']}").json() == event
+
+
+def test_an_event_has_one_version(world):
+    (event, *_) = found(world, "admin-a", "_count=1")
+    path = f"AuditEvent/{event['id']}"
+    assert world.get("admin-a", f"{path}/_history/1").json() == event
+    assert world.get("admin-a", f"{path}/_history/2").status_code == 404
+    history = world.get("admin-a", f"{path}/_history").json()
+    assert [entry["resource"] for entry in history["entry"]] == [event]
+    assert history["total"] == 1
+    assert world.get("admin-a", f"{path}/_history?_since=2020-01-01T00:00:00Z").json()["entry"]
+    assert "entry" not in world.get("admin-a", f"{path}/_history?_at=2020-01-01T00:00:00Z").json()
+    assert world.get("worker-a", f"{path}/_history/1").status_code == 403
+    assert world.get("worker-a", f"{path}/_history").status_code == 403
+    (other, *_) = found(world, "admin-a", "patient=Patient/a2&_count=1")
+    for way in ("", "/_history", "/_history/1"):
+        assert world.get("a1", f"AuditEvent/{other['id']}{way}").status_code == 404
+    answer = world.get("admin-a", "AuditEvent/_history")
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, "not-supported")
+
+
+def test_events_are_found_from_the_base_alone(world):
+    seen = world.get("a1", "?_type=AuditEvent&_count=5").json()
+    assert {entry["resource"]["resourceType"] for entry in seen["entry"]} == {"AuditEvent"}
+    answer = world.get("a1", "?_type=AuditEvent,Patient")
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, "not-supported")
