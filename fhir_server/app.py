@@ -208,7 +208,7 @@ class Service:
             if works:
                 following.append(asyncio.create_task(jobs.follow()))
                 if node.repository.is_guarded:
-                    trail = TRAIL.load()(store, self._origin.data, self._origin.clock)
+                    trail = TRAIL.load()(store, self._origin.data, self._origin.clock, self._settings.audit_days)
                     following.append(asyncio.create_task(trail.follow()))
             self.jobs = jobs
             try:

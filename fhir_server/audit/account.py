@@ -32,6 +32,12 @@ Json = dict[str, Any]
 CHECKPOINT = "checkpoint"
 """The kind of a record that seals those before it."""
 
+REMOVAL = "removal"
+"""The kind of a record that answers for the removal of those before it."""
+
+SEALS = frozenset({CHECKPOINT, REMOVAL})
+"""The kinds of records that are no event."""
+
 MOST_TOKEN = 32
 """So many characters of what identifies a token (IHE BALP, opaque OAuth tokens)."""
 

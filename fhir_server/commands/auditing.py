@@ -14,6 +14,7 @@ from fhir_server.app import DATABASE
 from fhir_server.audit.seal import Verdict, verify
 from fhir_server.audit.trail import CHECKPOINTS_FILE, KEY_FILE, Trail, kept_checkpoints, signing_key
 from fhir_server.commands.terminal import Data, database_of, print_line, stop
+from fhir_server.settings import Settings
 from fhir_server.store.opening import opened
 
 audit_app = typer.Typer(help="The ledger of who did what to whose data.", no_args_is_help=True)
@@ -34,7 +35,8 @@ def verify_ledger(data: Data = Path("nhipcau-data"), store: File = None, checkpo
         text = f"entry {found.first_wrong}: {found.problem}. Up to entry {found.sealed} a checkpoint answers for all."
         print_line(Text(text, "red"))
         raise typer.Exit(1)
-    text = f"entries: {found.entries}, checkpoints: {found.checkpoints}, sealed up to: {found.sealed}"
+    counts = f"entries: {found.entries}, removed before: {found.removed}, checkpoints: {found.checkpoints}"
+    text = f"{counts}, sealed up to: {found.sealed}"
     print_line(Text(text, "green"))
 
 
@@ -43,6 +45,17 @@ def seal(data: Data = Path("nhipcau-data"), store: File = None) -> None:
     """Enter a signed checkpoint now; a running server does so every hour."""
     count = asyncio.run(_sealed(data, store))
     print_line(Text(f"entries sealed: {count}", "green"))
+
+
+@audit_app.command()
+def forget(
+    data: Data = Path("nhipcau-data"),
+    store: File = None,
+    days: Annotated[int | None, typer.Option(min=366, help="Keep so many days; NHIPCAU_AUDIT_DAYS without it.")] = None,
+) -> None:
+    """Remove entries that were sealed so many days ago; a running server does so every day."""
+    count = asyncio.run(_forgotten(data, store, days or Settings().audit_days))
+    print_line(Text(f"entries removed: {count}", "green"))
 
 
 async def _verified(data: Path, store: str | None, checkpoints: Path) -> Verdict:
@@ -56,6 +69,14 @@ async def _verified(data: Path, store: str | None, checkpoints: Path) -> Verdict
 async def _sealed(data: Path, store: str | None) -> int:
     ledger = await opened(database_of(store) or data / DATABASE, time.time)
     try:
-        return await Trail(ledger, data, time.time).seal()
+        return await Trail(ledger, data, time.time, Settings().audit_days).seal()
+    finally:
+        await ledger.close()
+
+
+async def _forgotten(data: Path, store: str | None, days: int) -> int:
+    ledger = await opened(database_of(store) or data / DATABASE, time.time)
+    try:
+        return await Trail(ledger, data, time.time, days).forget()
     finally:
         await ledger.close()

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from fhir_server.access.label import Label
-from fhir_server.audit.account import CHECKPOINT
+from fhir_server.audit.account import SEALS
 from fhir_server.audit.event import PREFIX, audit_event
 from fhir_server.errors import TooCostly, Unsupported
 from fhir_server.repository.history import Window
@@ -72,7 +72,8 @@ class Trail:
             looked += len(entries)
             events = (self._event(entry, predicate, shows) for entry in reversed(entries))
             found += (event for event in events if event is not None)
-            before = after + 1
+            is_the_first = bool(stretch.entries) and stretch.entries[0].number > after + 1
+            before = 1 if is_the_first else after + 1
         if len(found) > limit:
             return Page(0, tuple(found[:limit]), (), str(found[limit - 1].place))
         return Page(0, tuple(found), (), str(before) if before > 1 else None)
@@ -97,7 +98,7 @@ class Trail:
 
     def _event(self, entry: Recorded, predicate: Predicate, shows: Shows) -> Version | None:
         record: dict[str, Any] = orjson.loads(entry.text)
-        if record.get("k") == CHECKPOINT:
+        if record.get("k") in SEALS:
             return None
         resource_id = f"{PREFIX}{entry.number}"
         if not shows(label_of(record), resource_id):

@@ -251,7 +251,8 @@ class Store(Protocol):
     change what is found now, and nothing else.
 
     *Ledger.* Entries are numbered from 1 without a gap, in one order for all processes, and never change. Each has the
-    digest `chained` from the one before it. Records of a request are entered if and when its changes are made.
+    digest `chained` from the one before it. Records of a request are entered if and when its changes are made. Those up
+    to a number can be removed: the rest keep their numbers, and the digest before the first of them stays known.
 
     *Notes.* A note is a short text under a name, the same for all processes and durable when `keep` returns. Of many
     who change the same text of a note at once, one succeeds.
@@ -305,6 +306,10 @@ class Store(Protocol):
 
     async def ledger(self, after: int, limit: int) -> Stretch:
         """Entries behind a number, about so many at most: where none are returned, there are none."""
+        ...
+
+    async def forget(self, last: int) -> int:
+        """Remove entries up to a number, those of whole commits and never the last one; return how far that went."""
         ...
 
     async def backup(self, target: Path) -> int:

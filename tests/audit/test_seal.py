@@ -7,7 +7,7 @@ import pytest
 from joserfc.jwk import OKPKey
 
 from fhir_server.audit import seal
-from fhir_server.audit.seal import checkpoint, verify
+from fhir_server.audit.seal import checkpoint, last_sealed, removal, verify
 from fhir_server.store.protocol import FIRST_DIGEST, MARK_BYTES, Recorded, Stretch, chained
 
 KEY, OTHER = OKPKey.generate_key("Ed25519"), OKPKey.generate_key("Ed25519")
@@ -19,6 +19,7 @@ class Ledger:
     def __init__(self) -> None:
         self.digests = [FIRST_DIGEST]
         self.entries: list[Recorded] = []
+        self.removed = 0
 
     def add(self, text: bytes) -> None:
         self.digests.append(chained(self.digests[-1], text))
@@ -35,6 +36,7 @@ class Ledger:
             self.add(text)
 
     async def read(self, after: int, limit: int) -> Stretch:
+        after = max(after, self.removed)
         found = tuple(self.entries[after : after + limit])
         return Stretch(self.digests[after], found, self.digests[after + len(found)])
 
@@ -106,3 +108,36 @@ def test_who_takes_the_checkpoints_away_is_found_by_one_that_is_kept_outside(led
     ledger.renewed(texts)
     assert verdict(ledger).first_wrong is None
     assert verdict(ledger, outside).first_wrong == 11
+
+
+def test_what_was_removed_and_answered_for_is_not_missing(ledger):
+    sealed = asyncio.run(last_sealed(ledger.read, KEY, before=1))
+    assert sealed is not None
+    assert (sealed.number, sealed.digest) == (19, ledger.digests[19].hex())
+    ledger.removed = 19
+    assert (verdict(ledger).first_wrong, verdict(ledger).problem) == (20, seal.REMOVED)
+    ledger.add(removal(sealed, 5, OTHER))
+    assert verdict(ledger).problem == seal.UNSIGNED
+    ledger.entries.pop()
+    ledger.digests.pop()
+    ledger.add(removal(sealed, 5, KEY))
+    found = verdict(ledger, {11: "of what is removed", 19: ledger.digests[19].hex()})
+    assert (found.entries, found.removed, found.first_wrong) == (23, 19, None)
+    assert verdict(ledger, {19: "other"}).problem == seal.CHANGED_OUTSIDE
+    ledger.removed = 20
+    assert verdict(ledger).first_wrong is not None
+    assert asyncio.run(last_sealed(ledger.read, KEY, before=1)) is None
+
+
+def test_nothing_is_removed_that_was_changed_or_is_not_old_enough(ledger):
+    assert asyncio.run(last_sealed(ledger.read, KEY, before=0)) is None
+    entry = ledger.entries[4]
+    ledger.entries[4] = entry._replace(text=entry.text.replace(b"R", b"C"))
+    assert asyncio.run(last_sealed(ledger.read, KEY, before=1)) is None
+
+
+def test_a_checkpoint_is_no_removal(ledger):
+    text = ledger.entries[21].text
+    ledger.removed = 19
+    ledger.add(text.replace(b'"k":"checkpoint"', b'"k":"removal"'))
+    assert verdict(ledger).problem == seal.UNSIGNED

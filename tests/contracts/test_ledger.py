@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fhir_server.store.protocol import FIRST_DIGEST, MARK_BYTES, Request, Scope, VersionUnmet, chained
+from fhir_server.store.sqlite.store import SqliteStore
 from tests.contracts.resources import change, deletion
 
 
@@ -73,3 +74,39 @@ def test_the_ledger_outlives_the_process(opened, store, run):
     later = opened()
     run(later.record([b"after"]))
     assert texts(later, run) == [b"before", b"after"]
+
+
+def test_the_beginning_of_the_ledger_can_be_removed(opened, store, run):
+    for n in range(6):
+        run(store.commit(Request((change("Patient", f"p{n}"),), records=(b"%d a" % n, b"%d b" % n))))
+    whole = run(store.ledger(0, 100))
+    assert run(store.forget(0)) == 0
+    assert run(store.forget(5)) == 4
+    assert run(store.forget(3)) == 0
+    for each in (store, opened()):
+        rest = run(each.ledger(0, 100))
+        assert rest.entries == whole.entries[4:]
+        assert rest.after == whole.after
+        assert chained(rest.before, rest.entries[0].text)[:MARK_BYTES] == rest.entries[0].mark
+        assert run(each.ledger(6, 100)).entries == whole.entries[6:]
+    run(store.record([b"later"]))
+    assert run(store.ledger(12, 9)).entries[0].number == 13
+    assert run(store.forget(99)) == 12
+    (last,) = run(opened().ledger(0, 100)).entries
+    assert (last.number, last.text) == (13, b"later")
+
+
+def test_a_backup_of_a_ledger_goes_on_where_it_was_cut(opened, store, run, tmp_path):
+    for n in range(4):
+        run(store.commit(Request((change("Patient", f"p{n}"),), records=(b"%d" % n,))))
+    assert run(store.forget(2)) == 2
+    left = run(store.ledger(0, 100))
+    run(store.backup(tmp_path / "backup.sqlite"))
+
+    async def copied() -> Any:
+        copy = SqliteStore(tmp_path / "backup.sqlite")
+        found = await copy.ledger(0, 100)
+        await copy.close()
+        return found
+
+    assert run(copied()) == left

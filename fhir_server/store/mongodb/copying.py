@@ -13,6 +13,7 @@ from fhir_server.store.mongodb.carrier import Carrier
 from fhir_server.store.mongodb.connection import Database
 from fhir_server.store.mongodb.form import Document, entry_of
 from fhir_server.store.protocol import Change, Committed, Content, Numbered, Request, Version
+from fhir_server.store.sqlite.ledger import BEGINNING, beginning_text
 from fhir_server.store.sqlite.store import SqliteStore
 
 ENTRIES_AT_ONCE = 8
@@ -43,6 +44,9 @@ class Copying:
         copy = SqliteStore(target, moments)
         try:
             await copy.number(numbers)
+            first = await self._database.records.find_one(sort=[("_id", 1)])
+            if first is not None and first["_id"] > 1:
+                await copy.keep(BEGINNING, beginning_text(first["_id"] - 1, first["before"]), None)
             async for entry in self._entries():
                 moments.at = entry.after.at
                 await self._do_again(copy, entry)

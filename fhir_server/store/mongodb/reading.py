@@ -132,3 +132,14 @@ class Reading:
             if count >= limit:
                 found = found[: n + 1]
         return stretch_of(before, found)
+
+    async def forget(self, last: int) -> int:
+        """Remove entries of the ledger up to a number, those of whole entries of the log and never the last one."""
+        records, position = self._database.records, await self.position()
+        asked = {"last": {"$lte": last, "$lt": position.records}}
+        found = await records.find_one(asked, {"last": True}, sort=[("_id", -1)])
+        if found is None:
+            return 0
+        await self._database.log.update_many({"records": {"$lte": found["last"]}}, {"$set": {"ledger": []}})
+        await records.delete_many({"last": {"$lte": found["last"]}})
+        return int(found["last"])

@@ -182,6 +182,10 @@ class MongoStore:
         """Entries behind a number, about so many at most."""
         return await self._asked(lambda: self._reading.ledger(after, limit))
 
+    async def forget(self, last: int) -> int:
+        """Remove entries of the ledger up to a number, from the log too; return how far that went."""
+        return await self._asked(lambda: self._reading.forget(last), SECONDS_TO_WRITE)
+
     async def backup(self, target: Path) -> int:
         """Copy the store into a new SQLite file while it is used; return the last commit in the copy."""
         position = await self._reading.position()

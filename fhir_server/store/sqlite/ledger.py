@@ -11,6 +11,13 @@ HEAD = "SELECT last, digest FROM ledger ORDER BY last DESC LIMIT 1"
 INSERT = "INSERT INTO ledger VALUES(?,?,?,?)"
 BEHIND = "SELECT last, digest, marks, entries FROM ledger WHERE last>? ORDER BY last LIMIT ?"
 BEFORE = "SELECT digest FROM ledger WHERE last<=? ORDER BY last DESC LIMIT 1"
+REMOVED = (
+    "SELECT last, digest FROM ledger WHERE last<=? AND last<(SELECT max(last) FROM ledger) ORDER BY last DESC LIMIT 1"
+)
+BEGINNING = "ledger begins behind"
+"""The note of the number and the digest of the last entry that was removed."""
+
+KEEP = "INSERT OR REPLACE INTO note VALUES(?,?)"
 ENTERED = "INSERT INTO note VALUES(?1,?2) ON CONFLICT DO UPDATE SET text=text+?2"
 JOURNAL = "journal "
 LINE = b"\n"
@@ -31,7 +38,7 @@ class Ledger:
         """Enter what waits; in the turn of this process, at the end of its transaction."""
         if not self._waiting:
             return
-        last, digest = row(self._connection, HEAD) or (0, FIRST_DIGEST)
+        last, digest = row(self._connection, HEAD) or beginning(self._connection)
         marks = []
         for text in self._waiting:
             digest = chained(digest, text)
@@ -51,16 +58,40 @@ class Ledger:
         found = value(self._connection, "SELECT text FROM note WHERE name=?", (f"{JOURNAL}{name}",))
         return int(found or 0)
 
+    def remove(self, upto: int) -> int:
+        """Remove entries up to a number; return the number of the last of them, 0 where there are none."""
+        found = row(self._connection, REMOVED, (upto,))
+        if found is None:
+            return 0
+        last, digest = found
+        self._connection.execute("DELETE FROM ledger WHERE last<=?", (last,))
+        self._connection.execute(KEEP, (BEGINNING, beginning_text(last, digest)))
+        return int(last)
+
     def forget(self) -> None:
         """The transaction is over."""
         if self._waiting:
             self._waiting = []
 
 
+def beginning_text(last: int, digest: bytes) -> str:
+    """The text of the note that says behind what the ledger begins."""
+    return f"{last} {digest.hex()}"
+
+
+def beginning(connection: Connection) -> tuple[int, bytes]:
+    """The number and the digest of the entry behind which the ledger begins."""
+    found = value(connection, "SELECT text FROM note WHERE name=?", (BEGINNING,))
+    if found is None:
+        return 0, FIRST_DIGEST
+    last, _, digest = found.partition(" ")
+    return int(last), bytes.fromhex(digest)
+
+
 def stretch(connection: Connection, after: int, limit: int) -> Stretch:
     """The entries behind a number: those of whole commits, until there are so many."""
     before = row(connection, BEFORE, (after,))
-    digest: bytes = before[0] if before else FIRST_DIGEST
+    digest: bytes = before[0] if before else beginning(connection)[1]
     found: list[Recorded] = []
     ended = digest
     for last, ended_by, marks, texts in rows(connection, BEHIND, (after, limit)):

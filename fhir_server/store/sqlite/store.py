@@ -154,6 +154,11 @@ class SqliteStore:
         await self._enter()
         return stretch(self._reader.connection, after, limit)
 
+    async def forget(self, last: int) -> int:
+        """Remove entries of the ledger up to a number; return how far that went."""
+        await self._enter()
+        return await self._group.submit(lambda: self._writer.ledger.remove(last))
+
     async def backup(self, target: Path) -> int:
         """Copy the store into a new file while it is used; return the last commit in the copy."""
         await self._enter()
