@@ -178,6 +178,12 @@ def directive_from(consent: Json, owners: frozenset[str], span: Span) -> Directi
     return Directive(patient.removeprefix("Patient/"), owners, _provision(root, stated, span))
 
 
+def decision_of(consent: Json) -> str:
+    """What a Consent decides, in words: its status, and whether it permits or denies; empty where there is none."""
+    stated = _member(consent, "provision").get("type", _policy(consent))
+    return " ".join(str(word) for word in (consent.get("status"), stated) if word)
+
+
 def _policy(consent: Json) -> Verdict | None:
     codes = (str(coding.get("code")) for coding in _objects(_member(consent, "policyRule"), "coding"))
     return next((POLICIES[code] for code in codes if code in POLICIES), None)

@@ -35,6 +35,9 @@ CHECKPOINT = "checkpoint"
 REMOVAL = "removal"
 """The kind of a record that answers for the removal of those before it."""
 
+DECISION = "consent-decision"
+"""The kind of a record of what a patient decided, or somebody for them, by a Consent."""
+
 SEALS = frozenset({CHECKPOINT, REMOVAL})
 """The kinds of records that are no event."""
 

@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fhir_server.audit.account import DECISION
 from fhir_server.resource.instant import instant
 
 Json = dict[str, Any]
@@ -25,7 +26,14 @@ PATTERNS = {"C": "Create", "R": "Read", "U": "Update", "D": "Delete", "Q": "Quer
 DISCLOSING = frozenset("RQE")
 """Kinds by which data leave the server: it is their source."""
 
-LOGINS = {"login": "110122", "logout": "110123"}
+LOGINS = {"login": "110122", "login-failed": "110122", "logout": "110123"}
+EXPORT = {"system": DCM, "code": "110106", "display": "Export"}
+DISCLOSURE = {"system": f"{TERMINOLOGY}/iso-21089-lifecycle", "code": "disclose"}
+BY_CONSENT = {"system": f"{BALP}/CodeSystem/AuthZsubType", "code": "AuthZ-Consent"}
+CONSENT = {"system": "http://hl7.org/fhir/resource-types", "code": "Consent", "display": "Consent"}
+APPLICATION = {"system": DCM, "code": "110150", "display": "Application"}
+PROVIDER = {"system": f"{TERMINOLOGY}/v3-RoleClass", "code": "PROV", "display": "healthcare provider"}
+AUTHORIZER = {"system": f"{TERMINOLOGY}/extra-security-role-type", "code": "authserver"}
 PATIENT_ROLE, RESOURCE_ROLE, QUERY_ROLE, JOB_ROLE = "1", "4", "24", "20"
 
 
@@ -47,6 +55,8 @@ def audit_event(number: int, record: Mapping[str, Any], server: str) -> Json:
         about = "Patient" if record.get("l") else ""
         profile = f"{BALP}/StructureDefinition/IHE.BasicAudit.{about}{PATTERNS[kind]}"
         body["meta"]["profile"] = [profile]
+    if kind == DECISION and record["w"].get("g") and len(record.get("l", ())) == 1 and record.get("a"):
+        body["meta"]["profile"] = [f"{BALP}/StructureDefinition/IHE.BasicAudit.AuthZconsent"]
     if record.get("d"):
         body["outcomeDesc"] = str(record["d"])
     purpose = record.get("w", {}).get("p")
@@ -62,6 +72,10 @@ def audit_event(number: int, record: Mapping[str, Any], server: str) -> Json:
 
 def classified(kind: str, record: Mapping[str, Any]) -> Json:
     """What kind of event it is."""
+    if kind == "E" and record["i"] == "export":
+        return {"type": EXPORT, "subtype": [DISCLOSURE], "action": "R"}
+    if kind == DECISION:
+        return {"type": SECURITY, "subtype": [BY_CONSENT], "action": "E"}
     if kind in ACTIONS:
         system = "http://hl7.org/fhir/restful-interaction"
         subtype = {"system": system, "code": record["i"]}
@@ -70,9 +84,9 @@ def classified(kind: str, record: Mapping[str, Any]) -> Json:
         return {"type": REST, "subtype": [subtype], "action": ACTIONS[kind]}
     if kind == "break-glass":
         return {"type": SECURITY, "subtype": [OVERRIDE], "action": "E"}
-    code = LOGINS.get(kind)
-    subtype = {"system": DCM, "code": code} if code else {"system": "urn:nhipcau:authentication", "code": kind}
-    return {"type": AUTHENTICATION, "subtype": [subtype], "action": "E"}
+    subtypes = [{"system": DCM, "code": LOGINS[kind]}] if kind in LOGINS else []
+    subtypes.append({"system": "urn:nhipcau:authentication", "code": kind})
+    return {"type": AUTHENTICATION, "subtype": subtypes, "action": "E"}
 
 
 def agents(kind: str, record: Mapping[str, Any], server: str) -> Iterator[Json]:
@@ -90,27 +104,34 @@ def agents(kind: str, record: Mapping[str, Any], server: str) -> Iterator[Json]:
     if who.get("x"):
         user["policy"] = [f"urn:nhipcau:token:{who['x']}"]
     yield user
-    client: Json = {"type": {"coding": [DESTINATION if is_source else SOURCE]}, "requestor": False}
+    roles = (DESTINATION, SOURCE) if is_source else (SOURCE, DESTINATION)
+    if kind == DECISION:
+        roles = APPLICATION, AUTHORIZER
+    client: Json = {"type": {"coding": [roles[0]]}, "requestor": False}
     client["who"] = {"identifier": {"value": who.get("c") or who.get("u") or "unknown"}}
     if network:
         client["network"] = network
     yield client
-    yield {
-        "type": {"coding": [SOURCE if is_source else DESTINATION]},
-        "who": {"display": server},
-        "requestor": False,
-    }
+    if kind == DECISION and who.get("g"):
+        facility = {"reference": f"Organization/{who['g'][0]}"}
+        yield {"type": {"coding": [PROVIDER]}, "who": facility, "requestor": False}
+    yield {"type": {"coding": [roles[1]]}, "who": {"display": server}, "requestor": False}
 
 
 def entities_of(record: Mapping[str, Any]) -> Iterator[Json]:
     """Yield the resources, the patients, what was searched for, and the request."""
+    is_decision = record["k"] == DECISION
     for key in record.get("e", ()):
-        yield entity(RESOURCE_ROLE, "2", what={"reference": key})
+        if is_decision:
+            yield {"what": {"reference": key}, "type": CONSENT}
+        else:
+            yield entity(RESOURCE_ROLE, "2", what={"reference": key})
     for patient in record.get("l", ()):
         yield entity(PATIENT_ROLE, "1", what={"reference": f"Patient/{patient}"})
     if record.get("s"):
         yield entity(QUERY_ROLE, "2", query=b64encode(record["s"].encode()).decode())
-    if record.get("q"):
+    # The pattern of a decision by consent has no entity but the patient, the Consent and the token.
+    if record.get("q") and not is_decision:
         request = {"system": f"{BALP}/CodeSystem/BasicAuditEntityType", "code": "XrequestId"}
         yield {"what": {"identifier": {"value": record["q"]}}, "type": request}
 

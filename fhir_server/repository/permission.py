@@ -69,10 +69,13 @@ class Permission:
 
     def references(self, key: Key, targets: Targets) -> tuple[Key, ...]:
         """What a resource refers to already."""
+        former = self.former(key)
+        return targets.all_of(reference_texts(former)) if former else ()
+
+    def former(self, key: Key) -> dict[str, Any]:
+        """The resource as it was; empty where there was none."""
         found = self.known.get(key)
-        if found is None or found.body is None:
-            return ()
-        return targets.all_of(reference_texts(parse(found.body, NO_LIMITS)))
+        return {} if found is None or found.body is None else parse(found.body, NO_LIMITS)
 
     def label_of(self, key: Key) -> str:
         """The label that what is deleted keeps."""
