@@ -7,7 +7,6 @@ import json
 import random
 import secrets
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from bench.figure import Figure
-from bench.http import Server, answering
+from bench.http import PROGRAM, Server, started_on
 from bench.load import HEADERS, Client, Work, closed_loop
 
 SECONDS = 3.0
@@ -30,7 +29,6 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 CLIENTS = 16
 PATIENTS = 100
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-PROGRAM = Path(sys.executable).with_name("nhipcau")
 
 
 def measure(_shared: Path) -> list[Figure]:
@@ -48,15 +46,8 @@ def started(auth: str, key: ECKey) -> Iterator[Server]:
         jwks.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
         add = ["client", "add", "bench", "--jwks", str(jwks), "--scope", "system/*.cruds", "--organization", "bench"]
         subprocess.run([str(PROGRAM), *add, "--data", folder], check=True, stdout=subprocess.DEVNULL)
-        command = [str(PROGRAM), "serve", "--port", "0", "--data", folder, "--auth", auth]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            try:
-                assert process.stdout
-                base = process.stdout.readline().split()[-1]
-                asyncio.run(answering(base))
-                yield Server(base, process.pid)
-            finally:
-                process.terminate()
+        with started_on(Path(folder), 1, "--auth", auth) as server:
+            yield server
 
 
 async def measured(asking: Server, open_to_all: Server, key: ECKey) -> list[Figure]:

@@ -22,6 +22,7 @@ from bench.workload import Seed, bundles, cycle, everything, pair, reads, search
 SECONDS = 4.0
 CLIENTS = 16
 START = 30.0
+PROGRAM = Path(sys.executable).with_name("nhipcau")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +101,9 @@ def started(workers: int = 1) -> Iterator[Server]:
 
 
 @contextmanager
-def started_on(folder: Path, workers: int = 1) -> Iterator[Server]:
+def started_on(folder: Path, workers: int = 1, *options: str) -> Iterator[Server]:
     """Our own server on what a folder holds."""
-    program = Path(sys.executable).with_name("nhipcau")
-    command = [str(program), "serve", "--port", "0", "--data", str(folder), "--workers", str(workers)]
+    command = [str(PROGRAM), "serve", "--port", "0", "--data", str(folder), "--workers", str(workers), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

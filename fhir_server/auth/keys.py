@@ -27,7 +27,7 @@ class Keys:
 
     def signing(self) -> RSAKey:
         """The key to sign with, made where there is none or it is old."""
-        now = int(self._clock())
+        now = self._clock()
         found = [(record.body["made"], name) for name, record in self._records.listed("key")]
         newest = max(found, default=None)
         if newest is None or newest[0] + SECONDS_OF_USE <= now:
@@ -37,9 +37,9 @@ class Keys:
     def rotate(self) -> str:
         """Make a new key, which is signed with from now on; return its id."""
         made = RSAKey.generate_key(BITS, auto_kid=True, parameters={"use": "sig", "alg": ALGORITHM})
-        now = int(self._clock())
+        now = self._clock()
         name = str(made.kid)
-        self._records.add("key", name, {"made": now, "jwk": made.as_dict(private=True)}, now + SECONDS_PUBLISHED)
+        self._records.add("key", name, {"made": now, "jwk": made.as_dict(private=True)}, int(now) + SECONDS_PUBLISHED)
         return name
 
     def published(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from fhir_server.access.caller import PASSWORD
 from fhir_server.auth.authority import Authority
 from fhir_server.auth.client import digest
+from fhir_server.store.records import Records
 
 Language = Literal["vi", "en"]
 
@@ -123,6 +124,13 @@ class Sessions:
             LANGUAGE_COOKIE, visit.language, SECONDS_OF_LANGUAGE, path="/auth", secure=secure, samesite="lax"
         )
         return answer
+
+
+def end_sessions(records: Records, login: str) -> None:
+    """Log a person out everywhere."""
+    for name, record in records.listed("session"):
+        if record.body["person"] == login:
+            records.change("session", name, None, record.revision)
 
 
 def language_of(request: Request) -> Language:

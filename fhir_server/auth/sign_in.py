@@ -23,7 +23,7 @@ from fhir_server.auth.person import (
     totp_uri,
     with_password,
 )
-from fhir_server.auth.session import Session, Sessions, Visit
+from fhir_server.auth.session import Session, Sessions, Visit, end_sessions
 from fhir_server.auth.throttle import Subject
 from fhir_server.errors import Throttled
 
@@ -157,7 +157,7 @@ class SignIn:
         if not await self.change(person, password=changed.password, must_change=False):
             return "login.stale"
         session = visit.session
-        await self._authority.run(end_sessions, self._authority, person.login)
+        await self._authority.run(end_sessions, self._authority.records, person.login)
         visit.session = None
         await self._sessions.begin(visit, session)
         await self.tell(visit, "password", person.login)
@@ -216,13 +216,6 @@ class SignIn:
 
 def _listed(body: dict[str, Any]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in body.items()}
-
-
-def end_sessions(authority: Authority, login: str) -> None:
-    """Log a person out everywhere."""
-    for name, record in authority.records.listed("session"):
-        if record.body["person"] == login:
-            authority.records.change("session", name, None, record.revision)
 
 
 def without_prompt(url: str) -> str:

@@ -16,6 +16,7 @@ from fhir_server.commands.reindexing import known, progress_bar
 from fhir_server.commands.terminal import (
     AnyStore,
     Data,
+    Kinds,
     Packages,
     StoreSingle,
     definitions_with,
@@ -35,9 +36,7 @@ def assign_owner(
     organization: Annotated[str, typer.Option(metavar="ID", help="The id of the facility's Organization.")],
     data: Data = Path("nhipcau-data"),
     store: AnyStore = None,
-    kinds: Annotated[
-        list[str] | None, typer.Option("--type", metavar="TYPE", help="Only resources of this type; may be repeated.")
-    ] = None,
+    kinds: Kinds = None,
     package: Packages = None,
     *,
     store_single: StoreSingle = False,

@@ -25,6 +25,8 @@ from fhir_server.auth.person import (
     with_password,
 )
 from fhir_server.auth.records import records_at
+from fhir_server.auth.session import end_sessions
+from fhir_server.auth.throttle import Throttle
 from fhir_server.auth.tokens import Tokens
 from fhir_server.commands.terminal import AnyStore, Data, StoreSingle, made, place_of, print_line, stop
 from fhir_server.store.records import Records
@@ -206,13 +208,8 @@ def change(records: Records, login: str, changed: Callable[[Person], Person]) ->
 
 def end_sessions_of(records: Records, login: str) -> None:
     """Log somebody out everywhere, and forget how often they failed."""
-    for name, record in records.listed("session"):
-        if record.body["person"] == login:
-            records.change("session", name, None, record.revision)
-    for name in (f"login:{login}", f"code:{login}"):
-        record = records.read("attempts", name)  # type: ignore[assignment]
-        if record is not None:
-            records.change("attempts", name, None, record.revision)
+    end_sessions(records, login)
+    Throttle(records, time.time).succeeded([("login", login), ("code", login)])
 
 
 def typed_password() -> str:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
 from uuid import uuid4
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -17,6 +15,7 @@ from fhir_server.app import Origin, Service
 from fhir_server.commands.terminal import (
     AnyStore,
     Data,
+    Kinds,
     Packages,
     StoreSingle,
     definitions_with,
@@ -32,9 +31,7 @@ from fhir_server.settings import settings
 def reindex(
     data: Data = Path("nhipcau-data"),
     store: AnyStore = None,
-    kinds: Annotated[
-        list[str] | None, typer.Option("--type", metavar="TYPE", help="Only resources of this type; may be repeated.")
-    ] = None,
+    kinds: Kinds = None,
     package: Packages = None,
     *,
     store_single: StoreSingle = False,

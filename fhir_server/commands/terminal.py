@@ -22,6 +22,9 @@ Packages = Annotated[
 ]
 Data = Annotated[Path, typer.Option(metavar="DIR", file_okay=False, help="The folder that everything is kept in.")]
 
+Kinds = Annotated[
+    list[str] | None, typer.Option("--type", metavar="TYPE", help="Only resources of this type; may be repeated.")
+]
 AnyStore = Annotated[
     str | None,
     typer.Option("--store", metavar="URL", help="Where resources are kept: sqlite:///FILE or mongodb://HOSTS/NAME."),

@@ -30,6 +30,7 @@ from tests.auth.node import (
     asking,
     assertion_of,
     own_request,
+    refused,
 )
 
 SECONDS = 2.0
@@ -44,18 +45,7 @@ def node() -> Iterator[Node]:
 @pytest.fixture(autouse=True)
 def forgiven(node: Node) -> None:
     """The server forgets who failed before, and who was logged in."""
-    node.forget()
-    for name, record in node.authority.records.listed("attempts"):
-        node.authority.records.change("attempts", name, None, record.revision)
-
-
-def refused(answer: httpx.Response, error: str, *statuses: int) -> None:
-    assert answer.status_code in (statuses or (400,)), answer.text
-    told = answer.json()
-    assert told["error"] == error, told
-    assert not {"access_token", "refresh_token", "id_token"} & told.keys()
-    assert "Traceback" not in answer.text
-    assert answer.headers["cache-control"] == "no-store"
+    node.forgive()
 
 
 def with_assertion(node: Node, assertion: str) -> httpx.Response:

@@ -32,10 +32,8 @@ def node() -> Iterator[Node]:
 @pytest.fixture(autouse=True)
 def forgiven(node: Node) -> None:
     """The server forgets who failed before, and who was logged in."""
-    node.forget()
     node.clock.ahead = 0
-    for name, record in node.authority.records.listed("attempts"):
-        node.authority.records.change("attempts", name, None, record.revision)
+    node.forgive()
 
 
 def opened(node: Node, **changed: str) -> httpx.Response:

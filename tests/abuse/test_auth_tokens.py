@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 from joserfc import jwt
@@ -24,6 +23,7 @@ from tests.auth.node import (
     assertion_of,
     authorize_request,
     own_request,
+    refused,
     returned,
 )
 from tests.serving import outcome
@@ -38,18 +38,7 @@ def node() -> Iterator[Node]:
 @pytest.fixture(autouse=True)
 def forgiven(node: Node) -> None:
     """The server forgets who failed before, and who was logged in."""
-    node.forget()
-    for name, record in node.authority.records.listed("attempts"):
-        node.authority.records.change("attempts", name, None, record.revision)
-
-
-def refused(answer: httpx.Response, error: str, *statuses: int) -> None:
-    assert answer.status_code in (statuses or (400,)), answer.text
-    told = answer.json()
-    assert told["error"] == error, told
-    assert not {"access_token", "refresh_token", "id_token"} & told.keys()
-    assert "Traceback" not in answer.text
-    assert answer.headers["cache-control"] == "no-store"
+    node.forgive()
 
 
 def unsigned(header: dict[str, Any], claims: dict[str, Any], signature: str = "") -> str:

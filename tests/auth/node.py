@@ -146,6 +146,12 @@ class Node(Browser):
         self.authority: Authority = entrance.authority
         self.cookies = served.cookies
 
+    def forgive(self) -> None:
+        """Forget who failed before, and who was logged in."""
+        self.forget()
+        for name, record in self.authority.records.listed("attempts"):
+            self.authority.records.change("attempts", name, None, record.revision)
+
     def send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         url = path if "://" in path else f"{ROOT}{path}"
         answer: httpx.Response = self.served.send(method, url, **arguments)
@@ -264,3 +270,12 @@ def asking(**chosen: Any) -> Iterator[Node]:
             assert answer.status_code == 201, answer.text
         served.service.fhir.authenticator = kept
         yield node
+
+
+def refused(answer: httpx.Response, error: str, *statuses: int) -> None:
+    assert answer.status_code in (statuses or (400,)), answer.text
+    told = answer.json()
+    assert told["error"] == error, told
+    assert not {"access_token", "refresh_token", "id_token"} & told.keys()
+    assert "Traceback" not in answer.text
+    assert answer.headers["cache-control"] == "no-store"

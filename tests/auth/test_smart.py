@@ -222,7 +222,6 @@ def test_the_nonce_comes_back(browser: Node):
 def test_keys_change_and_old_signatures_still_verify(browser: Node):
     before = browser.tokens(client_id="trusted", scope="openid user/*.rs")
     browser.authority.server.keys.rotate()
-    browser.clock.ahead += 1
     after = browser.tokens(client_id="trusted", scope="openid user/*.rs")
     keys = KeySet.import_key_set(browser.get("/auth/jwks").json())
     kids = {jwt.decode(told["id_token"], keys, algorithms=["RS256"]).header["kid"] for told in (before, after)}
