@@ -32,7 +32,7 @@ run: setup ## start the server on this machine (PORT=8080) and say what to open
 	@$(BIN)/nhipcau demo --data build/demo --port $(PORT)
 
 test: setup lint types layers docs ## lint and all tests; the closing line is pytest's
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lint: setup ## code style
 	@$(BIN)/ruff check

@@ -8,7 +8,7 @@ missing() {
     local package command tests
     while read -r package command tests; do
         case $package in "" | "#"*) continue ;; esac
-        command -v "$command" >/dev/null || printf '%s\t%s\n' "$package" "$tests"
+        [ -e "$command" ] || command -v "$command" >/dev/null || printf '%s\t%s\n' "$package" "$tests"
     done <"$list"
 }
 
