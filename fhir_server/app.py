@@ -165,6 +165,11 @@ class Service:
         if self.fhir.auditing is not None:
             await self.fhir.auditing.event(asdict(event))
 
+    def stopping(self) -> None:
+        """End the answers of extensions that would go on for ever."""
+        for extension in self.extensions:
+            extension.stopping()
+
     async def ask(self, caller: Caller, path: str) -> tuple[int, dict[str, Any]]:
         """Answer a GET of a caller below the base URL: its status, and the resource."""
         where, _, query = path.partition("?")
@@ -273,6 +278,7 @@ async def composed(
         knowledge=knowledge,
         settings=settings,
         validator=full,
+        notes=store,
         cursors=Cursors(await cursor_key(store, origin)),
         limits=limits_of(settings),
         bundle_limits=Limits(settings.json_depth, settings.bundle_keys, settings.string_characters),

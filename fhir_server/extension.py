@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import orjson
@@ -23,6 +23,7 @@ from starlette.responses import Response
 from starlette.routing import Route as WebRoute
 
 from fhir_server.access.caller import Caller
+from fhir_server.audit.account import Account
 from fhir_server.errors import FhirError, Invalid
 from fhir_server.resource.instant import Clock
 from fhir_server.rest.authentication import purposed
@@ -39,6 +40,8 @@ HEARD_AT_ONCE = 500
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_CLAIMED = 30.0
 SECONDS_TO_RETRY = 1.0
+FAILED = "4"
+"""The outcome of what a caller was refused (FHIR R4, AuditEvent.outcome)."""
 CLIENT_GONE = 499
 """What a log shows for a request whose client went away: nobody reads the answer."""
 
@@ -57,11 +60,54 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A request to a route of an extension, by a caller whose scopes fit; `node` shows what the caller may see."""
+    """A request to a route of an extension, by a caller whose scopes fit; `node` shows what the caller may see.
+
+    `account` is the caller's, for what was done; there is none on a server that asks nobody who they are.
+    """
 
     request: Request
     caller: Caller
     node: Node
+    account: Account | None = None
+
+    def audited(
+        self,
+        kind: Literal["C", "R", "U", "D", "Q", "E"],
+        interaction: str,
+        resources: Sequence[str] = (),
+        *,
+        patients: Collection[str] = (),
+        facilities: Collection[str] = (),
+        text: str = "",
+        succeeded: bool = True,
+    ) -> None:
+        """Enter in the ledger of AuditEvents what the caller did; it is durable before the answer begins.
+
+        `resources` are what it was about, each as Type/id; `patients` and `facilities` whose data it was, beside those
+        of what `node` read for this request. `interaction` is a code of restful-interaction, or, of kind E, the name of
+        an operation. What is written through `node`, and what is refused by raising, is entered without this.
+        """
+        if self.account is None:
+            return
+        self.account.touch(facilities, patients)
+        told: dict[str, Any] = {"e": list(resources)} if resources else {}
+        if kind == "Q":
+            told["s"] = asked(self.request)
+        if text:
+            told["d"] = text
+        if not succeeded:
+            told["o"] = FAILED
+        self.account.shown(int(self.node.clock() * 1000), kind, interaction, told)
+
+
+def asked(request: Request) -> str:
+    """What a request asked for, as it stood in its URL."""
+    return f"{request.url.path.lstrip('/')}?{request.scope['query_string'].decode('latin-1')}".rstrip("?")
+
+
+async def none_of_ours(_header: str | None) -> Caller | None:
+    """Know nobody."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +115,15 @@ class Row:
     """A route below the prefix of its extension, with a path as Starlette has it.
 
     `scopes` are what a caller needs, all of them: a resource type and letters of SMART scopes (c, r, u, d, s) each. A
-    failure that `answer` raises, a kind of FhirError, becomes an OperationOutcome.
+    failure that `answer` raises, a kind of FhirError, becomes an OperationOutcome. `knows` is asked first whom the
+    header Authorization stands for: a caller of the extension's own, who needs no scopes; None leaves it to the server.
     """
 
     method: str
     path: str
     answer: Callable[[Visit], Awaitable[Response]]
     scopes: tuple[tuple[str, str], ...]
+    knows: Callable[[str | None], Awaitable[Caller | None]] = none_of_ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +144,17 @@ async def nothing_open(_node: Node) -> AsyncIterator[None]:
     yield
 
 
+def nothing_endless() -> None:
+    """Have no answers that never end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Extension:
     """What is added: `rows` below `prefix`, FHIR operations, listeners, and work that never ends by itself.
 
     `opened` is held open while the server runs: files, connections. `work` is begun after it, in every process, and
-    begun again where it fails.
+    begun again where it fails. `stopping` is called when the server begins to stop: answers that never end by
+    themselves must end then.
     """
 
     name: str
@@ -111,6 +164,7 @@ class Extension:
     listeners: Sequence[Listener] = ()
     work: Sequence[Callable[[Node], Awaitable[None]]] = ()
     opened: Callable[[Node], AbstractAsyncContextManager[None]] = nothing_open
+    stopping: Callable[[], None] = nothing_endless
 
 
 Make = Callable[[Surroundings], Extension]
@@ -143,28 +197,65 @@ def _endpoint(row: Row, service: FhirService, new_id: Callable[[], str]) -> Call
             headers=dict(request.scope["headers"]),
             request_id=new_id(),
         )
+        exchange.address = request.scope.get("client")
         try:
-            await _let_in(exchange, row, service)
-            caller = purposed(exchange)
-            return await row.answer(Visit(request, caller, service.context.bound(caller)))
-        except ClientDisconnect:
-            return Response(status_code=CLIENT_GONE)
+            await _know(exchange, row, service)
         except FhirError as failure:
             return _refusal(service, failure, exchange)
+        account = None if service.auditing is None else service.auditing.open(exchange)
+        caller = purposed(exchange)
+        visit = Visit(request, caller, service.context.bound(caller), account)
+        answer = await _answer(visit, row, service, exchange)
+        return await _accounted(visit, answer, service, exchange)
 
     return endpoint
 
 
-async def _let_in(exchange: Exchange, row: Row, service: FhirService) -> None:
-    """Learn who asks; raise NoToken, BadToken or ScopeMissing."""
+async def _answer(visit: Visit, row: Row, service: FhirService, exchange: Exchange) -> Response:
+    try:
+        _check_scopes(exchange.caller, row)
+        return await row.answer(visit)
+    except ClientDisconnect:
+        return Response(status_code=CLIENT_GONE)
+    except FhirError as failure:
+        answer = _refusal(service, failure, exchange)
+        _enter_refusal(visit, row, answer)
+        return answer
+
+
+def _enter_refusal(visit: Visit, row: Row, answer: Response) -> None:
+    text = f"{answer.status_code} {row.method} /{asked(visit.request)}"
+    visit.audited("E", row.method.lower(), text=text, succeeded=False)
+
+
+async def _accounted(visit: Visit, answer: Response, service: FhirService, exchange: Exchange) -> Response:
+    """The answer, once it is recorded what was done; a refusal where that cannot be recorded."""
+    if visit.account is not None and service.auditing is not None:
+        try:
+            await service.auditing.settle(visit.account)
+        except FhirError as failure:
+            return _refusal(service, failure, exchange)
+    return answer
+
+
+async def _know(exchange: Exchange, row: Row, service: FhirService) -> None:
+    """Learn who asks; raise NoToken or BadToken."""
     if "access_token=" in exchange.query:
         raise Invalid("A token in the URL is not taken: send it in the header Authorization.")
-    exchange.caller = await service.authenticator.authenticate(exchange.header(b"authorization"))
-    scopes = exchange.caller.scopes
-    for kind, letters in row.scopes:
-        if not all(scopes.allows(kind, letter) for letter in letters):
-            wanted = f"{'system' if exchange.caller.kind == 'client' else 'user'}/{kind}.{letters}"
-            raise ScopeMissing(f"This takes the scope {wanted}; the token was given for: {scopes.text}", wanted)
+    header = exchange.header(b"authorization")
+    known = await row.knows(header)
+    if known is not None:
+        exchange.caller = known
+        return
+    exchange.caller = await service.authenticator.authenticate(header)
+
+
+def _check_scopes(caller: Caller, row: Row) -> None:
+    """Raise ScopeMissing where a caller's scopes are not all that a route needs; who is a guest has none."""
+    for kind, letters in row.scopes if caller.kind != "guest" else ():
+        if not all(caller.scopes.allows(kind, letter) for letter in letters):
+            wanted = f"{'system' if caller.kind == 'client' else 'user'}/{kind}.{letters}"
+            raise ScopeMissing(f"This takes the scope {wanted}; the token was given for: {caller.scopes.text}", wanted)
 
 
 def _refusal(service: FhirService, failure: FhirError, exchange: Exchange) -> Response:

@@ -30,9 +30,10 @@ class Server(uvicorn.Server):
 
     server_state: State
 
-    def __init__(self, config: uvicorn.Config, lifeline: int | None = None) -> None:
+    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None], lifeline: int | None = None) -> None:
         super().__init__(config)
         self.server_state = State()
+        self._stopping = stopping
         self._lifeline = lifeline
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -49,6 +50,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what has come, then close the service."""
         self.server_state.ending = True
+        self._stopping()
         await self._accept_no_more()
         await super().shutdown(sockets)
 
@@ -88,4 +90,4 @@ def answer(
         server_header=False,
         timeout_graceful_shutdown=SECONDS_TO_FINISH,
     )
-    Server(config, lifeline).run([listener])
+    Server(config, application.stopping, lifeline).run([listener])

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import time
+from base64 import b64decode
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import EntryPoint
 
+import orjson
 import pytest
 from starlette.responses import JSONResponse, Response
 
 from fhir_server import extension
 from fhir_server.access.caller import Caller
-from fhir_server.access.scope import parse_scopes
-from fhir_server.errors import NotFound
+from fhir_server.access.scope import NOTHING, parse_scopes
+from fhir_server.errors import Forbidden, NotFound
 from fhir_server.extension import Extension, Listener, Row, Surroundings, Visit, installed
 from fhir_server.rest.argument import Arguments
 from fhir_server.rest.exchange import Exchange
 from fhir_server.rest.node import Node
 from fhir_server.rest.operation import Operation
 from fhir_server.store.protocol import Version
+from tests.access.world import country
 from tests.serving import outcome, serving
 
 PATIENT = {"resourceType": "Patient", "name": [{"family": "Nguyễn"}]}
@@ -42,12 +46,15 @@ class Diary:
             "/diary",
             rows=(
                 Row("GET", "/pages/{number:int}", self.page, (("Patient", "r"),)),
+                Row("GET", "/lines", self.line, (("Patient", "r"),)),
                 Row("POST", "/pages", self.count, (("Patient", "r"), ("Observation", "cu"))),
+                Row("GET", "/lock", self.turn, (("Patient", "r"),), knows=self.holder),
             ),
             operations=(Operation("diary", "http://example.org/diary", ("system",), self.told),),
             listeners=(Listener("diary", self.hear),),
             work=(self.work,),
             opened=self.opened,
+            stopping=partial(self.course.append, "stopping"),
         )
 
     async def page(self, visit: Visit) -> Response:
@@ -57,8 +64,25 @@ class Diary:
         page = visit.node.repository.query(("Patient",), [])
         return JSONResponse({"patients": await visit.node.repository.count(page.plan), "caller": visit.caller.subject})
 
+    async def line(self, visit: Visit) -> Response:
+        visit.audited("R", "read", ["Basic/line"], patients=["a1"], facilities=["station-a"], text="a line")
+        visit.audited("Q", "search-type", patients=["a1"])
+        return JSONResponse({})
+
     async def count(self, visit: Visit) -> Response:
         return JSONResponse({"bytes": sum([len(chunk) async for chunk in visit.request.stream()])})
+
+    async def holder(self, header: str | None) -> Caller | None:
+        return Caller("guest", "key-holder", NOTHING) if header == "Bearer key" else None
+
+    async def turn(self, visit: Visit) -> Response:
+        await visit.node.notes.keep("lock", "open", await visit.node.notes.note("lock"))
+        found = visit.node.repository.query(("Patient",), [])
+        try:
+            seen = await visit.node.repository.count(found.plan)
+        except Forbidden:
+            seen = -1
+        return JSONResponse({"caller": visit.caller.subject, "lock": await visit.node.notes.note("lock"), "seen": seen})
 
     async def told(self, _node: Node, _exchange: Exchange, _arguments: Arguments) -> dict[str, str]:
         return {"resourceType": "Basic", "id": "told"}
@@ -107,6 +131,31 @@ def test_a_failure_is_told_as_an_outcome(diary: Diary):
         outcome(server.send("GET", "http://node/diary/pages/1?access_token=x"), 400, "invalid")
 
 
+def test_what_a_caller_does_is_told_to_who_reviews_it(diary: Diary):
+    with country(extensions=[diary.make]) as world:
+        headers = {"authorization": "Bearer worker-a"}
+        assert world.served.send("GET", "http://node/diary/lines?page=7", headers=headers).status_code == 200
+        events = [each["resource"] for each in world.get("admin-a", "AuditEvent?patient=a1&_count=3").json()["entry"]]
+        for event in events:
+            answer = world.ask("", "POST", "AuditEvent/$validate", event).json()
+            assert [issue for issue in answer["issue"] if issue["severity"] in ("error", "fatal")] == []
+    read = next(each for each in events if each["subtype"][0]["code"] == "read")
+    assert read["outcomeDesc"] == "a line"
+    assert [each["what"].get("reference") for each in read["entity"]][:2] == ["Basic/line", "Patient/a1"]
+    asked = [each["query"] for event in events for each in event["entity"] if "query" in each]
+    assert b64decode(asked[0]) == b"diary/lines?page=7"
+
+
+def test_what_a_caller_is_refused_is_told(diary: Diary):
+    with country(extensions=[diary.make]) as world:
+        headers = {"authorization": "Bearer worker-a"}
+        outcome(world.served.send("GET", "http://node/diary/pages/2", headers=headers), 404, "not-found")
+        node = world.served.node
+        (last, *_) = reversed(world.served.call(lambda: node.repository._store.ledger(0, 100_000)).entries)
+    record = orjson.loads(last.text)
+    assert (record["w"]["u"], record["o"], record["d"]) == ("worker-a", "4", "404 GET /diary/pages/2")
+
+
 def test_a_body_is_streamed(diary: Diary):
     with serving(extensions=[diary.make]) as server:
         assert server.send("POST", "http://node/diary/pages", content=b"x" * 300_000).json() == {"bytes": 300_000}
@@ -138,6 +187,22 @@ def test_a_route_asks_who_calls(diary: Diary):
         answer = server.send("GET", "http://node/diary/pages/1")
     outcome(answer, 401, "login")
     assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_who_has_a_token_of_the_extension_is_known_to_it_alone_and_sees_nothing(diary: Diary):
+    key = {"authorization": "Bearer key"}
+    with serving(extensions=[diary.make], auth="on") as server:
+        answer = server.send("GET", "http://node/diary/lock", headers=key)
+        outcome(server.send("GET", "http://node/diary/lock", headers={"authorization": "Bearer other"}), 401, "unknown")
+        outcome(server.send("GET", "http://node/diary/pages/1", headers=key), 401, "unknown")
+        outcome(server.get("Patient", **key), 401, "unknown")
+    assert answer.json() == {"caller": "key-holder", "lock": "open", "seen": -1}
+
+
+def test_extensions_are_told_that_the_server_begins_to_stop(diary: Diary):
+    with serving(extensions=[diary.make]) as server:
+        server.service.stopping()
+        assert diary.course[-1] == "stopping"
 
 
 def test_an_operation_is_one_of_the_servers(diary: Diary):

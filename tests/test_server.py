@@ -76,7 +76,7 @@ async def started(application: Any, seconds: float = LONG_ENOUGH, **options: Any
             access_log=False,
             timeout_graceful_shutdown=seconds,  # type: ignore[arg-type]
         )
-        server = Server(config, **options)
+        server = Server(config, lambda: None, **options)
         running = asyncio.create_task(server.serve([listener]))
         while not server.started:  # noqa: ASYNC110 -- it has no event to wait for
             await asyncio.sleep(0.01)

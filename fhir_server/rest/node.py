@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from fhir_server.access.caller import Caller
 from fhir_server.definitions.registry import Definitions
@@ -20,15 +20,27 @@ from fhir_server.terminology.knowledge import Knowledge
 from fhir_server.validation.validator import Validator
 
 
+class Notes(Protocol):
+    """Short texts under names, the same for all processes and durable, as the store promises them."""
+
+    async def note(self, name: str) -> str | None:
+        """The text kept under a name; None when there is none."""
+        ...
+
+    async def keep(self, name: str, text: str | None, former: str | None) -> bool:
+        """Keep a text (None: nothing) if `former` is what stands there now; False when it is not."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """The first argument of every handler.
 
-    `coverage` knows what the index lacks; `validator` checks at full depth; `limits` are those of one resource,
-    `bundle_limits` of a whole Bundle. `find` gives the route of an exchange and `dispatch` answers it without a
-    transport; `routes` are the rows of the table. `started` is when, in milliseconds; handlers keep in `remembered`
-    what costs much to make. `security` is what the CapabilityStatement tells of it, where callers are asked who they
-    are.
+    `coverage` knows what the index lacks; `validator` checks at full depth; `notes` are kept beside resources; `limits`
+    are those of one resource, `bundle_limits` of a whole Bundle. `find` gives the route of an exchange and `dispatch`
+    answers it without a transport; `routes` are the rows of the table. `started` is when, in milliseconds; handlers
+    keep in `remembered` what costs much to make. `security` is what the CapabilityStatement tells of it, where callers
+    are asked who they are.
     """
 
     repository: Repository
@@ -37,6 +49,7 @@ class Node:
     knowledge: Knowledge
     settings: Settings
     validator: Validator
+    notes: Notes
     cursors: Cursors
     limits: Limits
     bundle_limits: Limits
