@@ -14,6 +14,7 @@ from fhir_server.fhirpath.compiler import Compiler, Scope
 from fhir_server.fhirpath.environment import Environment, NullEnvironment
 from fhir_server.fhirpath.error import FHIRPathError
 from fhir_server.fhirpath.evaluation import Evaluation, Frame, Run, Trace
+from fhir_server.fhirpath.function import Table
 from fhir_server.fhirpath.functions import FUNCTIONS
 from fhir_server.fhirpath.model import Model
 from fhir_server.fhirpath.node import Node, decimal_from, plain
@@ -98,6 +99,7 @@ class Engine:
     """Compiles and remembers expressions over one set of definitions.
 
     A `strict` engine refuses elements that the definitions lack; `compile` can choose otherwise for one expression.
+    `functions` are those that its expressions know.
     """
 
     def __init__(
@@ -107,8 +109,10 @@ class Engine:
         *,
         strict: bool = True,
         clock: Callable[[], datetime] = utc_now,
+        functions: Table = FUNCTIONS,
     ) -> None:
         self.model = Model(definitions)
+        self.functions = functions
         self.environment = environment or NullEnvironment()
         self.strict = strict
         self.clock = clock
@@ -128,7 +132,7 @@ class Engine:
 
     def _compile(self, source: str, context: str | None, strict: bool, ordered: bool) -> Expression:  # noqa: FBT001
         tree = parser.parse(source)
-        compiler = Compiler(self.model, FUNCTIONS, strict=strict, ordered=ordered)
+        compiler = Compiler(self.model, self.functions, strict=strict, ordered=ordered)
         this = static.UNKNOWN if context is None else Static(frozenset({context}), many=False)
         try:
             code = compiler.compile(tree, Scope(this))
@@ -169,7 +173,7 @@ class Engine:
     def _general(self, tree: Syntax, context: str) -> ReadAll:
         """A tree for a context of a type, as a closure on raw values."""
         scope = Scope(Static(frozenset({context}), many=False))
-        code = Compiler(self.model, FUNCTIONS, strict=False).compile(tree, scope)
+        code = Compiler(self.model, self.functions, strict=False).compile(tree, scope)
         model, clock, run_code = self.model, self.clock, code.run
 
         def evaluate(value: Any, run: Surroundings) -> list[Any]:

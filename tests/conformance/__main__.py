@@ -23,6 +23,7 @@ SUITES = {
     "snapshots": "snapshots",
     "mutation-fuzz": "mutation_fuzz",
     "patch-r4": "patch_r4",
+    "sql-on-fhir-v2": "sql_on_fhir",
     "store-crash": "store_crash",
 }
 
