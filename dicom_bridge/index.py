@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 import orjson
@@ -15,9 +15,12 @@ import orjson
 from dicom_bridge.archive import DUPLICATE, UNFITTING, Action, Change, Found, Held, Refused, Uids
 from dicom_bridge.attribute import ATTRIBUTES, LEVELS, Attribute, Level, columns
 from dicom_bridge.dicom_json import Json, text_of, texts_of
-from dicom_bridge.instance import Frames, Instance
+from dicom_bridge.frame import Frames
 from dicom_bridge.question import Condition, Question
 from fhir_server.search.folding import fold
+
+if TYPE_CHECKING:
+    from dicom_bridge.instance import Instance
 
 SCHEMA = 1
 MOST_RECALLED = 10_000

@@ -17,14 +17,14 @@ from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 
 from dicom_bridge.archive import TOO_LARGE, UNREADABLE, Refused, Uids
-from dicom_bridge.dicom_json import BULK, Json, TooDeep, TooLong, element_as_read, json_of, text_of
+from dicom_bridge.data_set import TooDeep, TooLong, element_as_read, json_of
+from dicom_bridge.dicom_json import BULK, Json, text_of
+from dicom_bridge.frame import DEFLATED, PREAMBLE, Frames, Range
 from dicom_bridge.question import is_uid
 
-PREAMBLE = 128
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 IMPLICIT = frozenset({"1.2.840.10008.1.2", "1.2.840.113619.5.2"})
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
-DEFLATED = "1.2.840.10008.1.2.1.99"
 
 LARGEST_INFLATED = 500_000_000
 LARGEST_RATIO = 200
@@ -37,28 +37,6 @@ UNDEFINED = 0xFFFFFFFF
 FIRST_OF_PIXELS = 0x7FE00008
 EXTENDED_OFFSETS = 0x7FE00001
 ITEM, DELIMITER = 0xFFFEE000, 0xFFFEE0DD
-
-Range = tuple[int, int]
-"""A place in a file, and how many bytes are there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frames:
-    """Where frames are: `count` of `size` bytes each from `start` on, or the ranges that make up each.
-
-    The places are in the file, or, where that is deflated, in what it inflates to.
-    """
-
-    start: int = 0
-    size: int = 0
-    count: int = 0
-    ranges: Sequence[Sequence[Range]] = ()
-
-    def of(self, number: int) -> Sequence[Range]:
-        """The ranges of a frame, counted from 1; none where it is not there."""
-        if self.ranges:
-            return self.ranges[number - 1] if 0 < number <= len(self.ranges) else ()
-        return ((self.start + (number - 1) * self.size, self.size),) if 0 < number <= self.count else ()
 
 
 @dataclass(frozen=True, slots=True)

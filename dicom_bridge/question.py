@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dicom_bridge.attribute import ATTRIBUTES, BY_NAME, LEVELS, Attribute, Level
-from dicom_bridge.dicom_json import tag_of
 from fhir_server.errors import Invalid, InvalidValue
+from fhir_server.part import Part
 from fhir_server.rest.failure import nearest
 
 DEFAULT_LIMIT = 100
@@ -21,6 +21,8 @@ IS_TIME = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?").fullmatch
 IS_UID = re.compile(r"[0-9]+(\.[0-9]+)*").fullmatch
 IS_TAG = re.compile(r"[0-9A-Fa-f]{8}").fullmatch
 LONGEST_UID = 64
+TAG_OF: Part[Callable[[str], str]] = Part("dicom_bridge.data_set:tag_of")
+"""What knows the keywords of all attributes, and takes pydicom along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def _matched(level: Level, name: str) -> Attribute:
 def _field(name: str) -> str:
     if name == "all" or IS_TAG(name):
         return name.upper() if name != "all" else name
-    tag = tag_of(name)
+    tag = TAG_OF.load()(name)
     if not tag:
         raise Invalid(f"includefield={name[:60]!r} is no attribute of DICOM.")
     return tag

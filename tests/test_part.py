@@ -8,6 +8,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from dicom_bridge.incoming import BULK_VALUE, READ_INSTANCE
+from dicom_bridge.question import TAG_OF
 from fhir_server.app import TRAIL
 from fhir_server.auth.entrance import EXTERNAL, OWN
 from fhir_server.auth.records import MONGO_RECORDS
@@ -16,6 +18,7 @@ from fhir_server.store.opening import MONGO_STORE
 
 OF_LOGIN = {"argon2", "authlib", "cryptography", "httpx", "jinja2", "joserfc", "pyotp", "segno"}
 OF_MONGODB = {"bson", "gridfs", "pymongo"}
+OF_IMAGES = {"numpy", "orthanc_api_client", "pydicom", "pynetdicom", "requests"}
 TELLING = """
 import sys
 from fhir_server.__main__ import main
@@ -50,8 +53,8 @@ def served(folder, *options: str) -> set[str]:
 
 
 @pytest.mark.server
-def test_a_server_that_asks_nobody_loads_nothing_of_login_nor_of_mongodb(tmp_path):
-    assert not served(tmp_path, "--auth", "off") & (OF_LOGIN | OF_MONGODB)
+def test_a_server_that_asks_nobody_loads_nothing_of_login_nor_of_mongodb_nor_of_images(tmp_path):
+    assert not served(tmp_path, "--auth", "off") & (OF_LOGIN | OF_MONGODB | OF_IMAGES)
 
 
 @pytest.mark.server
@@ -69,7 +72,13 @@ def test_a_command_loads_no_other_command():
 
 
 @pytest.mark.parametrize(
-    "part", [*COMMANDS.values(), ADMIT, EXTERNAL, MONGO_RECORDS, MONGO_STORE, OWN, TRAIL], ids=lambda part: part.name
+    "part",
+    [
+        *COMMANDS.values(),
+        *(ADMIT, EXTERNAL, MONGO_RECORDS, MONGO_STORE, OWN, TRAIL),
+        *(BULK_VALUE, READ_INSTANCE, TAG_OF),
+    ],
+    ids=lambda part: part.name,
 )
 def test_each_part_is_where_it_is_named(part):
     assert callable(part.load())

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from dicom_bridge.archive import Refused, Stored, Uids
+from dicom_bridge.incoming import INCOMING
 from dicom_bridge.index import Index, UnknownIndex
-from dicom_bridge.local_archive import FILES, INCOMING, LocalArchive
+from dicom_bridge.local_archive import FILES, LocalArchive
 from dicom_bridge.question import question
 from fhir_server.errors import NoStore
 from tests.dicom_bridge.samples import slice_of, written
@@ -66,7 +67,7 @@ def test_a_killed_process_leaves_what_it_acknowledged_and_nothing_half(tmp_path:
         assert len(asyncio.run(archive.changes(0, 10_000))) == len(there)
         for held in asyncio.run(archive.held(Uids("1.2.3"))):
             assert archive._path(held.uids, held.sha256).stat().st_size == source.stat().st_size
-        assert [each.name for each in (tmp_path / "archive" / INCOMING).iterdir()] == [archive._incoming.name]
+        assert [each.name for each in (tmp_path / "archive" / INCOMING).iterdir()] == [archive._spool.folder.name]
     finally:
         asyncio.run(archive.close())
 

@@ -15,7 +15,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from dicom_bridge.dicom_json import DEPTH, INLINE_BYTES, TooDeep, json_of, raw_json, text_of
+from dicom_bridge.data_set import DEPTH, INLINE_BYTES, TooDeep, json_of, raw_json
+from dicom_bridge.dicom_json import text_of
 from tests.dicom_bridge.samples import PART_10, slice_of, written
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
