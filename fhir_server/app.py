@@ -36,6 +36,7 @@ from fhir_server.jobs.jobs import Jobs
 from fhir_server.jobs.lease import Lease
 from fhir_server.logs import logger
 from fhir_server.metrics import Metrics
+from fhir_server.national.table import ROUTES as VIEW_ROUTES
 from fhir_server.operations.table import ROUTES as OPERATION_ROUTES
 from fhir_server.part import Part
 from fhir_server.repository.attempt import Means, Rules
@@ -138,7 +139,7 @@ class Service:
         records = partial(records_at, origin.data, origin.database)
         self.entrance = entrance(settings, records, base_of(settings, origin), origin.clock, self.ask, self.tell)
         more = (*self.entrance.routes, *fhir_routes(self.extensions))
-        router = Router((*ROUTES, *OPERATION_ROUTES, *more), definitions.resource_types)
+        router = Router((*ROUTES, *OPERATION_ROUTES, *VIEW_ROUTES, *more), definitions.resource_types)
         self.fhir = FhirService(router, definitions, settings, request_ids(), self._observe)
         self.fhir.authenticator = self.entrance.authenticator
         self.fhir.cors.also = self.entrance.allows_origin

@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     logged_requests: Literal["failed", "all"] = "failed"
     organization: str = ""
     sharing_consent: Literal["needed", "assumed"] = "needed"
+    view_rows: int = Field(default=100_000, gt=0)
     audit_days: int = Field(default=3653, ge=366)
 
     auth: Literal["on", "off"] = "off"

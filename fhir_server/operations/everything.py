@@ -5,29 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fhir_server.errors import Invalid, Issue, TooCostly, Unprocessable
+from fhir_server.errors import Invalid, Issue, Unprocessable
 from fhir_server.repository.intake import REFERRING
 from fhir_server.resource.instant import epoch_milliseconds
-from fhir_server.resource.parsing import parse
-from fhir_server.resource.reference import parse_reference
 from fhir_server.rest.argument import Arguments, Input
 from fhir_server.rest.bundle import bundle, link, match_entry
+from fhir_server.rest.compartment import PATIENT, SOMEBODY, members, of_patients
 from fhir_server.rest.cursor import PARAMETER
 from fhir_server.rest.exchange import Exchange, Reply
 from fhir_server.rest.failure import nearest
 from fhir_server.rest.linked import Links
 from fhir_server.rest.node import Node
 from fhir_server.rest.operation import Operation
-from fhir_server.search.plan import EVERYTHING, And, Ids, Not, Or, Plan, Predicate, Row, Test, Updated
+from fhir_server.search.plan import And, Or, Plan, Predicate, Row, Test, Updated
 from fhir_server.store.protocol import Version
 
 MOST_ON_A_PAGE = 5000
 EVERY_TYPE = "Resource"
-PATIENT = "Patient"
-SOMEBODY = "$"
-"""Stands for the id of any patient; no resource has it."""
-
-OF_SOMEBODY = Test("v", "=", SOMEBODY)
 MOST_MEMBERS = 1000
 CARE_DATES = {
     "AllergyIntolerance": "date",
@@ -102,6 +96,15 @@ async def everything_of_group(node: Node, exchange: Exchange, arguments: Argumen
     return await _of_several(node, exchange, arguments, await _members(node, exchange))
 
 
+async def _members(node: Node, exchange: Exchange) -> tuple[str, ...]:
+    """The ids of the patients in a Group; raise Unprocessable where there is none."""
+    found = await members(node.repository, exchange.base, exchange.id, MOST_MEMBERS)
+    if not found:
+        text = f"Group/{exchange.id} has no member that is a patient of this server."
+        raise Unprocessable(Issue("error", "not-found", text, ("Group.member",)))
+    return found
+
+
 async def _of_several(node: Node, exchange: Exchange, arguments: Arguments, ids: tuple[str, ...] | None) -> Reply:
     about = "/".join(exchange.path)
     wish = _wish(node, arguments)
@@ -124,50 +127,10 @@ async def _of_several(node: Node, exchange: Exchange, arguments: Arguments, ids:
     return Reply(200, bundle("searchset", _entries(exchange.base, page.matches, included), links=shown, total=total))
 
 
-async def _members(node: Node, exchange: Exchange) -> tuple[str, ...]:
-    """The ids of the patients in a Group, and in the groups in it."""
-    found: dict[str, None] = {}
-    seen = {exchange.id}
-    waiting = [exchange.id]
-    while waiting:
-        group = parse((await node.repository.read("Group", waiting.pop())).body or b"")
-        for member in group.get("member", ()):
-            reference = parse_reference(str(member.get("entity", {}).get("reference", "")))
-            if member.get("inactive") or reference.base not in (None, exchange.base) or reference.id is None:
-                continue
-            if reference.type == PATIENT:
-                found[reference.id] = None
-            elif reference.type == "Group" and reference.id not in seen:
-                seen.add(reference.id)
-                waiting.append(reference.id)
-        if len(found) > MOST_MEMBERS or len(seen) > MOST_MEMBERS:
-            raise TooCostly(f"The Group has more than {MOST_MEMBERS:,} members. Ask for smaller groups.")
-    if not found:
-        text = f"Group/{exchange.id} has no member that is a patient of this server."
-        raise Unprocessable(Issue("error", "not-found", text, ("Group.member",)))
-    return tuple(found)
-
-
 def _plan_of(node: Node, ids: tuple[str, ...] | None, wish: Wish) -> Plan:
     """What finds the records of these patients, or of all."""
     arms = _arms(node, (PATIENT, SOMEBODY), wish)
     return Plan({name: _new_enough(of_patients(predicate, ids), wish) for name, predicate in arms.items()})
-
-
-def of_patients(predicate: Predicate, ids: tuple[str, ...] | None) -> Predicate:
-    """What is asked about SOMEBODY, asked about these patients, or about any."""
-    match predicate:
-        case Ids(values) if SOMEBODY in values:
-            return EVERYTHING if ids is None else Ids(ids)
-        case Row(number, tests) if OF_SOMEBODY in tests:
-            of_them = () if ids is None else (Test("v", "in", ids),)
-            return Row(number, (*of_them, *(test for test in tests if test != OF_SOMEBODY)))
-        case And(items) | Or(items):
-            return type(predicate)(tuple(of_patients(item, ids) for item in items))
-        case Not(item):
-            return Not(of_patients(item, ids))
-        case _:
-            return predicate
 
 
 def _wish(node: Node, arguments: Arguments) -> Wish:

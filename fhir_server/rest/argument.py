@@ -142,6 +142,8 @@ def _from_text(each: Input, text: str) -> Any:
     if each.type == "Coding":  # 3.2.0.4: a Coding may stand in a URL as a token
         system, bar, code = text.rpartition("|")
         return {"system": system, "code": code} if bar and system else {"code": code}
+    if each.type == "Reference" and text:
+        return {"reference": text}
     raise _wrong(each, f"is a {each.type}: send it by POST, in a Parameters")
 
 
@@ -152,6 +154,8 @@ def _from_item(each: Input, item: Mapping[str, Any], where: str) -> Any:
             raise _wrong(each, "must have parts", where)
         return {part.get("name", ""): found for part in parts if (found := _value(part)) is not None}
     value = _value(item)
+    if each.type == "Reference" and isinstance(value, str):
+        value = {"reference": value}
     if value.__class__ is not _python_type(each.type):
         raise _wrong(each, f"must be of type {each.type}", where)
     if value == "":

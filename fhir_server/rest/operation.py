@@ -27,7 +27,9 @@ class Operation:
     `answer` returns a resource, or a reply that is complete.
     `definition` is the canonical of its OperationDefinition. Without `types` it is for every type. `scope` holds the
     letters of SMART scopes that it needs. What changes the store, or needs a body, is called `by_post` alone. What
-    `searches` takes search parameters beside its own. With `reads_body` off, `answer` reads the body itself.
+    `searches` takes search parameters beside its own. With `reads_body` off, `answer` reads the body itself. What is
+    `native` answers in forms of its own, which `_format` or Accept may name. `place` stands in the path where the type
+    of a resource does, for what R4 has no type for.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Operation:
     by_post: bool = False
     searches: bool = False
     reads_body: bool = True
+    native: bool = False
+    place: str = ""
 
 
 def routes_of(operation: Operation) -> Iterator[Route]:
@@ -50,6 +54,8 @@ def routes_of(operation: Operation) -> Iterator[Route]:
 
     for level in operation.levels:
         path = PATHS[level].replace("{name}", operation.name)
+        if operation.place:
+            path = path.replace("{type}", operation.place)
         for method in ("POST",) if operation.by_post else ("GET", "POST"):
             yield Route(
                 operation.name,
@@ -60,6 +66,7 @@ def routes_of(operation: Operation) -> Iterator[Route]:
                 takes="resource" if method == "POST" else "nothing",
                 definition=operation.definition,
                 types=operation.types,
+                native=operation.native,
             )
 
 

@@ -69,20 +69,24 @@ def accepted_or_native(accept: bytes | None) -> Representation:
         return AS_STORED_OR_NATIVE
 
 
-def with_parameters(form: Representation, pairs: Sequence[tuple[str, str]]) -> Representation:
-    """Return the form with what the query asks for on top; raise NotAcceptable or Invalid."""
+def with_parameters(form: Representation, pairs: Sequence[tuple[str, str]], *, native: bool = False) -> Representation:
+    """Return the form with what the query asks for on top; raise NotAcceptable or Invalid.
+
+    For what is `native`, a `_format` that is no FHIR format is its own.
+    """
     values = {name: value for name, value in pairs if name in ("_format", "_pretty", "_summary")}
     elements = tuple(
         name for key, value in pairs if key == "_elements" for part in value.split(",") if (name := part.strip())
     )
     if not values and not elements:
         return form
-    kind, native = form.format, form.native
+    kind, is_native = form.format, form.native
     if "_format" in values:
         asked = values["_format"].partition(";")[0].strip().replace(" ", "+").lower()
-        if asked not in FORMATS:
+        if asked in FORMATS:
+            kind, is_native = FORMATS[asked], False
+        elif not native:
             raise NotAcceptable(f"_format={values['_format'][:80]} is no format that this server writes. {CHOICE}")
-        kind, native = FORMATS[asked], False
     summary = values.get("_summary", "false")
     if summary not in SUMMARIES:
         text = f"_summary is true, text, data, count or false, not {summary[:80]!r}."
@@ -90,7 +94,7 @@ def with_parameters(form: Representation, pairs: Sequence[tuple[str, str]]) -> R
     if elements and summary not in ("false", "count"):
         text = "_summary and _elements exclude each other: ask for one of them."
         raise Invalid(Issue("error", "invalid", text, ("http._summary", "http._elements")))
-    return Representation(kind, values.get("_pretty") == "true", summary, elements, native)
+    return Representation(kind, values.get("_pretty") == "true", summary, elements, is_native)
 
 
 def format_of(content_type: bytes | None) -> Format | None:

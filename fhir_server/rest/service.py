@@ -137,7 +137,10 @@ class FhirService:
         account = self.auditing.open(exchange, inner=True) if self.auditing is not None else None
         try:
             check_scopes(exchange.caller, route, exchange)
-            exchange.representation = with_parameters(AS_STORED, exchange.pairs) if exchange.query else AS_STORED
+            if exchange.query:
+                exchange.representation = with_parameters(AS_STORED, exchange.pairs, native=route.native)
+            else:
+                exchange.representation = AS_STORED
             reply: Reply = await route.handler(self._context(exchange), exchange)
         except FhirError as failure:
             reply = self.refusal(failure, exchange)
@@ -190,7 +193,7 @@ class FhirService:
         accept = exchange.headers.get(b"accept")
         form = accepted_or_native(accept) if route.native else accepted(accept)
         if exchange.query:
-            form = with_parameters(form, exchange.pairs)
+            form = with_parameters(form, exchange.pairs, native=route.native)
         exchange.representation = form
         if exchange.method not in ("GET", "HEAD", "DELETE"):
             limit = self._limits[route.takes]

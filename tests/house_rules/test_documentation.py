@@ -13,10 +13,14 @@ from fhir_server.cli import app
 from fhir_server.definitions.registry import r4
 from fhir_server.errors import FhirError
 from fhir_server.interactions.routes import ROUTES
+from fhir_server.national.table import ROUTES as VIEW_ROUTES
 from fhir_server.operations.table import ROUTES as OPERATION_ROUTES
 from fhir_server.settings import Settings
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
+
+
+OPERATIONS = (*OPERATION_ROUTES, *VIEW_ROUTES)
 
 
 def rows(page: str, name: str) -> list[str]:
@@ -72,7 +76,7 @@ def test_every_route_is_documented(tmp_path: Path):
 def test_every_operation_is_documented():
     page = (REFERENCE / "operations.md").read_text()
     undocumented = {
-        f"{route.method} /fhir{route.path}" for route in OPERATION_ROUTES for kind in route.types or ("{type}",)
+        f"{route.method} /fhir{route.path}" for route in OPERATIONS for kind in route.types or ("{type}",)
         if f"`{route.method} /fhir{route.path.replace('{type}', kind)}`" not in page
     }  # fmt: skip
     assert undocumented == set()
