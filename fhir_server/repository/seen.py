@@ -73,7 +73,7 @@ async def access_over(means: Means, settings: Settings, server: str) -> Access |
     labelling = Labelling(means.searcher.parameters, means.intake)
     needs_consent = settings.sharing_consent == "needed"
     circumstances = Circumstances(store, labelling, ask, means.span, means.clock, needs_consent=needs_consent)
-    trail = Trail(store, means.intake.indexer, server)
+    trail = Trail(store, means.intake.indexer, means.searcher.parameters, server)
     return Access(circumstances, labelling, means.intake, ask, trail)
 
 

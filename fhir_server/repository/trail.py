@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -12,8 +11,10 @@ from fhir_server.access.label import Label
 from fhir_server.audit.account import SEALS
 from fhir_server.audit.event import PREFIX, audit_event
 from fhir_server.errors import TooCostly, Unsupported
+from fhir_server.repository.clue import Clues
 from fhir_server.repository.history import Window
 from fhir_server.search.index import Indexer
+from fhir_server.search.parameters import Parameters
 from fhir_server.search.plan import EVERYTHING, Plan, Predicate
 from fhir_server.store.pending import holds
 from fhir_server.store.protocol import PLACES, Page, Recorded, Scope, Store, Version
@@ -31,9 +32,10 @@ Shows = Callable[[Label, str], bool]
 class Trail:
     """Finds entries of the ledger; checkpoints are no event. `server` is the base URL of this one."""
 
-    def __init__(self, store: Store, indexer: Indexer, server: str) -> None:
+    def __init__(self, store: Store, indexer: Indexer, parameters: Parameters, server: str) -> None:
         self._store = store
         self._indexer = indexer
+        self._clues = Clues(parameters)
         self._server = server
         self._head = 0
 
@@ -62,32 +64,42 @@ class Trail:
     async def page(self, plan: Plan, limit: int, cursor: str | None, shows: Shows) -> Page:
         """The next matches."""
         predicate = self._predicate(plan)
+        names = self._clues.names(predicate)
         before = int(cursor) if cursor is not None else await self._last() + 1
         found: list[Version] = []
         looked = 0
         while before > 1 and len(found) <= limit and looked < MOST_ON_THE_WAY:
-            after = max(0, before - 1 - LOT)
-            stretch = await self._store.ledger(after, LOT)
-            entries = [entry for entry in stretch.entries if entry.number < before]
+            entries, before = await self._lot(names, before)
             looked += len(entries)
-            events = (self._event(entry, predicate, shows) for entry in reversed(entries))
+            events = (self._event(entry, predicate, shows) for entry in entries)
             found += (event for event in events if event is not None)
-            is_the_first = bool(stretch.entries) and stretch.entries[0].number > after + 1
-            before = 1 if is_the_first else after + 1
         if len(found) > limit:
             return Page(0, tuple(found[:limit]), (), str(found[limit - 1].place))
         return Page(0, tuple(found), (), str(before) if before > 1 else None)
 
     async def count(self, plan: Plan, shows: Shows) -> int:
         """How many match."""
-        predicate, after, count = self._predicate(plan), 0, 0
-        while (stretch := await self._store.ledger(after, LOT)).entries:
-            event = partial(self._event, predicate=predicate, shows=shows)
-            count += sum(event(entry) is not None for entry in stretch.entries)
-            after = stretch.entries[-1].number
-            if after > MOST_COUNTED:
-                raise TooCostly(f"The ledger has more than {MOST_COUNTED:,} entries: they are not counted.")
+        predicate = self._predicate(plan)
+        names = self._clues.names(predicate)
+        before, looked, count = await self._last() + 1, 0, 0
+        while before > 1:
+            entries, before = await self._lot(names, before)
+            looked += len(entries)
+            if looked > MOST_COUNTED:
+                raise TooCostly(f"More than {MOST_COUNTED:,} entries would have to be looked at to count these.")
+            count += sum(self._event(entry, predicate, shows) is not None for entry in entries)
         return count
+
+    async def _lot(self, names: frozenset[str] | None, before: int) -> tuple[Sequence[Recorded], int]:
+        """The next entries to look at, the latest first, and below which number to go on: 1 where there are no more."""
+        if names is not None:
+            named = await self._store.mentioning(names, before, LOT)
+            return named, named[-1].number if named else 1
+        after = max(0, before - 1 - LOT)
+        stretch = await self._store.ledger(after, LOT)
+        entries = [entry for entry in reversed(stretch.entries) if entry.number < before]
+        is_the_first = bool(stretch.entries) and stretch.entries[0].number > after + 1
+        return entries, 1 if is_the_first else after + 1
 
     def _predicate(self, plan: Plan) -> Predicate:
         if plan.includes or any(key.by == "id" or not key.descending for key in plan.sort):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -306,6 +306,13 @@ class Store(Protocol):
 
     async def ledger(self, after: int, limit: int) -> Stretch:
         """Entries behind a number, about so many at most: where none are returned, there are none."""
+        ...
+
+    async def mentioning(self, names: Collection[str], before: int, limit: int) -> Sequence[Recorded]:
+        """Entries below a number, the latest first, of those commits that mention one of these (`store.mention`).
+
+        They are about so many at most, all of each commit, whichever of its entries it is that mentions it.
+        """
         ...
 
     async def forget(self, last: int) -> int:

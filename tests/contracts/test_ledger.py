@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from fhir_server.store.protocol import FIRST_DIGEST, MARK_BYTES, Request, Scope, VersionUnmet, chained
@@ -110,3 +111,44 @@ def test_a_backup_of_a_ledger_goes_on_where_it_was_cut(opened, store, run, tmp_p
         return found
 
     assert run(copied()) == left
+
+
+def test_entries_are_found_by_what_they_mention(opened, store, run, tmp_path):
+    def entry(**told: Any) -> bytes:
+        return orjson.dumps(told)
+
+    day = 86_400_000
+    run(store.record([entry(t=day, l=["may"]), entry(t=day, w={"f": "Practitioner/lan"})]))
+    assert len(texts(store, run)) == 2
+    run(store.commit(Request((change("Patient", "may"),), records=(entry(t=3 * day, e=["Patient/may/_history/1"]),))))
+    run(store.record([entry(t=3 * day, l=["hoa"], e=["Observation/may"])]))
+    run(store.record([b"no JSON at all", b'["Patient/may"]']))
+
+    def numbers(each: Any, *names: str, before: int = 100) -> list[int]:
+        return [found.number for found in run(each.mentioning(names, before, 50))]
+
+    for each in (store, opened()):
+        assert run(each.ledger(0, 100)).entries[-1].number == 6
+        named = numbers(each, "Patient/may")
+        assert set(named) >= {1, 3}
+        assert named == sorted(named, reverse=True)
+        assert numbers(each, "Patient/hoa", "Practitioner/lan")[-1] in {1, 2}
+        assert 1 in numbers(each, "day/1")
+        assert 3 in numbers(each, "day/3")
+        assert numbers(each, "day/3", before=3) in ([], [2, 1])
+        assert numbers(each, "Patient/may", before=3) == [2, 1]
+        assert numbers(each, "Patient/nobody") == []
+        assert run(each.mentioning(["Patient/may"], 100, 1))[0].number == named[0]
+    whole = {found.number: found for found in run(store.ledger(0, 100)).entries}
+    assert all(found == whole[found.number] for found in run(store.mentioning(["Patient/may"], 100, 50)))
+    run(store.backup(tmp_path / "backup.sqlite"))
+
+    async def copied() -> Any:
+        copy = SqliteStore(tmp_path / "backup.sqlite")
+        found = await copy.mentioning(["Patient/hoa"], 100, 50)
+        await copy.close()
+        return found
+
+    assert 4 in [found.number for found in run(copied())]
+    assert run(store.forget(3)) in {2, 3}
+    assert 1 not in numbers(opened(), "Patient/may")

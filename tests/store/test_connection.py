@@ -33,11 +33,31 @@ def test_a_file_of_the_first_release_is_brought_up_to_date(tmp_path):
         path,
         "DROP TABLE note",
         "DROP TABLE ledger",
+        "DROP TABLE mention",
         "ALTER TABLE version DROP COLUMN label",
         "DROP INDEX sought_by_unit",
         "PRAGMA user_version=1",
     )
     asyncio.run(opened_and_closed(path))
+
+
+def test_what_the_ledger_of_a_former_release_mentions_is_found(tmp_path):
+    path = tmp_path / "store.db"
+
+    async def recorded():
+        store = SqliteStore(path)
+        await store.record([b'{"l":["may"]}'])
+        await store.close()
+
+    async def found():
+        store = SqliteStore(path)
+        entries = await store.mentioning(["Patient/may"], 100, 10)
+        await store.close()
+        return [entry.number for entry in entries]
+
+    asyncio.run(recorded())
+    changed(path, "DROP TABLE mention", "PRAGMA user_version=4")
+    assert asyncio.run(found()) == [1]
 
 
 def test_a_file_of_a_newer_release_is_refused(tmp_path):

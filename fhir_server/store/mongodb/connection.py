@@ -19,6 +19,7 @@ from pymongo.write_concern import WriteConcern
 
 from fhir_server.errors import Unavailable
 from fhir_server.store.aggregation.document import collection, indexes
+from fhir_server.store.mention import mentions
 from fhir_server.store.mongodb.form import Document
 from fhir_server.store.protocol import UnfitServer
 
@@ -107,6 +108,8 @@ class Database:
         await self.log.create_index([("keyed.key", pymongo.ASCENDING)], name="keys", sparse=True)
         await self.log.create_index([("t", pymongo.ASCENDING), ("_id", pymongo.ASCENDING)], name="commits")
         await self.records.create_index([("last", pymongo.ASCENDING)], name="last")
+        await self.records.create_index([("mentions", pymongo.ASCENDING), ("_id", pymongo.DESCENDING)], name="mentions")
+        await self._mention_all()
         await self.notes.create_index([("name", pymongo.ASCENDING), ("n", pymongo.DESCENDING)], name="names")
         await self.about.update_one({"_id": "schema"}, {"$setOnInsert": {"version": SCHEMA}}, upsert=True)
         about = await self.about.find_one({"_id": "schema"})
@@ -114,6 +117,12 @@ class Database:
             text = f"The database has schema {about['version']}, this release knows {SCHEMA}: run the newer release."
             raise UnfitServer(text)
         await self.learn_kinds()
+
+    async def _mention_all(self) -> None:
+        """Tell of entries of the ledger that a former release made what they mention."""
+        async for document in self.records.find({"mentions": {"$exists": False}}):
+            told = {"$set": {"mentions": mentions(document["texts"])}}
+            await self.records.update_one({"_id": document["_id"]}, told)
 
     async def examine(self) -> Server:
         """What the database stands on; raise UnfitServer when a unique key is not kept under concurrency."""

@@ -10,6 +10,7 @@ from fhir_server.search.row import Row
 from fhir_server.store.aggregation.document import refs as refs_in
 from fhir_server.store.aggregation.document import rows as rows_in
 from fhir_server.store.commit_log import OPEN, START, Current, Entry, Keyed, Made, Position
+from fhir_server.store.mention import mentions
 from fhir_server.store.protocol import MARK_BYTES, Committed, Method, Outcome, Recorded, Stretch, Version, chained
 
 Document = dict[str, Any]
@@ -136,6 +137,7 @@ def ledger_document(entry: Entry) -> Document:
         "before": entry.before.digest,
         "after": entry.after.digest,
         "texts": list(entry.records),
+        "mentions": mentions(entry.records),
     }
 
 

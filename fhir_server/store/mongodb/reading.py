@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection as Some
 from typing import Any
 
 from fhir_server.store.commit_log import Participant, Position
 from fhir_server.store.mongodb.carrier import UNSHOWN, Carrier
 from fhir_server.store.mongodb.connection import Collection, Database
-from fhir_server.store.mongodb.form import Document, position_of, stretch_of, version_of, versions_in
-from fhir_server.store.protocol import PLACES, Scope, Snapshot, Stretch, Version
+from fhir_server.store.mongodb.form import Document, position_of, recorded, stretch_of, version_of, versions_in
+from fhir_server.store.protocol import PLACES, Recorded, Scope, Snapshot, Stretch, Version
 
 SECONDS_TO_LOOK = 10.0
 ENTRIES_AT_ONCE = 16
@@ -132,6 +133,18 @@ class Reading:
             if count >= limit:
                 found = found[: n + 1]
         return stretch_of(before, found)
+
+    async def mentioning(self, names: Some[str], before: int, limit: int) -> list[Recorded]:
+        """The entries below a number of those entries of the log that mention one of these, the latest first."""
+        position = await self.position()
+        below = min(before, position.records + 1)
+        asked = {"mentions": {"$in": sorted(names)}, "_id": {"$lt": below}}
+        found: list[Recorded] = []
+        async for document in self._database.records.find(asked).sort("_id", -1).limit(limit):
+            found += (entry for entry in reversed(recorded(document)) if entry.number < below)
+            if len(found) >= limit:
+                break
+        return found
 
     async def forget(self, last: int) -> int:
         """Remove entries of the ledger up to a number, those of whole entries of the log and never the last one."""

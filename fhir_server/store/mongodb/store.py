@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -34,6 +34,7 @@ from fhir_server.store.protocol import (
     Indexed,
     Numbered,
     Page,
+    Recorded,
     Request,
     Scope,
     Snapshot,
@@ -181,6 +182,10 @@ class MongoStore:
     async def ledger(self, after: int, limit: int) -> Stretch:
         """Entries behind a number, about so many at most."""
         return await self._asked(lambda: self._reading.ledger(after, limit))
+
+    async def mentioning(self, names: Collection[str], before: int, limit: int) -> Sequence[Recorded]:
+        """Entries below a number, the latest first, of commits that mention one of these."""
+        return await self._asked(lambda: self._reading.mentioning(names, before, limit))
 
     async def forget(self, last: int) -> int:
         """Remove entries of the ledger up to a number, from the log too; return how far that went."""

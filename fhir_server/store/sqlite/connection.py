@@ -9,6 +9,8 @@ from typing import Any
 
 import apsw
 
+from fhir_server.store.mention import mentions
+
 Connection = apsw.Connection
 Interrupted = apsw.InterruptError
 Unwritable = apsw.FullError, apsw.IOError, apsw.ReadOnlyError
@@ -23,6 +25,8 @@ AT_ONCE = 32
 LEDGER = (
     "CREATE TABLE ledger(last INTEGER PRIMARY KEY, digest BLOB NOT NULL, marks BLOB NOT NULL, entries BLOB NOT NULL)"
 )
+MENTIONS = "CREATE TABLE mention(name TEXT, last INTEGER, PRIMARY KEY(name, last)) WITHOUT ROWID"
+MENTION = "INSERT INTO mention VALUES(?,?)"
 NOTES = "CREATE TABLE note(name TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID"
 BY_UNIT = "CREATE INDEX sought_by_unit ON sought(p, x, v) WHERE typeof(v)='real'"
 TABLES = f"""
@@ -65,6 +69,7 @@ CREATE TABLE merging(
 INSERT INTO merging VALUES(1, 0, 0, NULL, 0, 0);
 {NOTES};
 {LEDGER};
+{MENTIONS};
 CREATE VIRTUAL TABLE prose USING fts5(narrative, content, content='', tokenize='unicode61');
 """
 """
@@ -74,10 +79,10 @@ commit place `merged`, sorted by value and by resource; what came later is in th
 `used` has the longest of all ranges of a number,
 `numbered` counts parameters. `prose` holds the words of versions up to the place `told`. `note` holds the notes
 of the node, `ledger` a row for what was entered by one commit: the number and digest of its last entry, the beginning
-of the digest of each, and their texts by line.
+of the digest of each, and their texts by line; `mention` says by which names each row is found.
 """
 
-SCHEMA = 4
+SCHEMA = 5
 
 
 def script(connection: Connection, text: str) -> None:
@@ -86,10 +91,18 @@ def script(connection: Connection, text: str) -> None:
         pass
 
 
+def mention_all(connection: Connection) -> None:
+    """Make the table of what rows of the ledger mention, and fill it."""
+    script(connection, MENTIONS)
+    for last, texts in connection.execute("SELECT last, entries FROM ledger"):
+        connection.executemany(MENTION, [(name, last) for name in mentions(texts.split(b"\n"))])
+
+
 STEPS: dict[int, Callable[[Connection], None]] = {
     1: lambda connection: script(connection, NOTES),
     2: lambda connection: script(connection, f"ALTER TABLE version ADD COLUMN label TEXT; {LEDGER}"),
     3: lambda connection: script(connection, BY_UNIT),
+    4: mention_all,
 }
 """What brings a file from the schema of that number to the next."""
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from fhir_server.store.mention import mentions
 from fhir_server.store.protocol import FIRST_DIGEST, MARK_BYTES, Recorded, Stretch, chained
-from fhir_server.store.sqlite.connection import Connection, row, rows, value
+from fhir_server.store.sqlite.connection import MENTION, Connection, row, rows, value
 
 HEAD = "SELECT last, digest FROM ledger ORDER BY last DESC LIMIT 1"
 INSERT = "INSERT INTO ledger VALUES(?,?,?,?)"
 BEHIND = "SELECT last, digest, marks, entries FROM ledger WHERE last>? ORDER BY last LIMIT ?"
 BEFORE = "SELECT digest FROM ledger WHERE last<=? ORDER BY last DESC LIMIT 1"
+MENTIONING = (
+    "SELECT last FROM mention WHERE name=?1 AND last<=(SELECT min(last) FROM ledger WHERE last>=?2)"
+    " ORDER BY last DESC LIMIT ?3"
+)
+ONE = "SELECT last, marks, entries FROM ledger WHERE last=?"
 REMOVED = (
     "SELECT last, digest FROM ledger WHERE last<=? AND last<(SELECT max(last) FROM ledger) ORDER BY last DESC LIMIT 1"
 )
@@ -45,6 +51,7 @@ class Ledger:
             marks.append(digest[:MARK_BYTES])
         entered = last + len(marks), digest, b"".join(marks), LINE.join(self._waiting)
         self._connection.execute(INSERT, entered)
+        self._connection.executemany(MENTION, [(name, entered[0]) for name in mentions(self._waiting)])
 
     def enter(self, name: str, records: Sequence[bytes], over: Sequence[str]) -> None:
         """Enter records of a journal, and note how far it is; `over` are journals that are there no more."""
@@ -64,7 +71,8 @@ class Ledger:
         if found is None:
             return 0
         last, digest = found
-        self._connection.execute("DELETE FROM ledger WHERE last<=?", (last,))
+        for table in ("ledger", "mention"):
+            self._connection.execute(f"DELETE FROM {table} WHERE last<=?", (last,))
         self._connection.execute(KEEP, (BEGINNING, beginning_text(last, digest)))
         return int(last)
 
@@ -95,14 +103,32 @@ def stretch(connection: Connection, after: int, limit: int) -> Stretch:
     found: list[Recorded] = []
     ended = digest
     for last, ended_by, marks, texts in rows(connection, BEHIND, (after, limit)):
-        lines = texts.split(LINE)
-        first = last - len(lines) + 1
-        for n, text in enumerate(lines):
-            if first + n > after:
-                found.append(Recorded(first + n, text, marks[n * MARK_BYTES : (n + 1) * MARK_BYTES]))
+        for entry in entries_of(last, marks, texts):
+            if entry.number > after:
+                found.append(entry)
             else:
-                digest = chained(digest, text)
+                digest = chained(digest, entry.text)
         ended = ended_by
         if len(found) >= limit:
             break
     return Stretch(digest, tuple(found), ended)
+
+
+def mentioning(connection: Connection, names: Collection[str], before: int, limit: int) -> list[Recorded]:
+    """The entries below a number of commits that mention one of these, the latest first."""
+    end = min(before - 1, value(connection, "SELECT max(last) FROM ledger") or 0)
+    lasts = {last for name in names for (last,) in rows(connection, MENTIONING, (name, end, limit))}
+    found: list[Recorded] = []
+    for last in sorted(lasts, reverse=True):
+        entries = entries_of(*row(connection, ONE, (last,)))
+        found += (entry for entry in reversed(entries) if entry.number < before)
+        if len(found) >= limit:
+            break
+    return found
+
+
+def entries_of(last: int, marks: bytes, texts: bytes) -> list[Recorded]:
+    """The entries of a row of the table."""
+    lines = texts.split(LINE)
+    first = last - len(lines) + 1
+    return [Recorded(first + n, text, marks[n * MARK_BYTES : (n + 1) * MARK_BYTES]) for n, text in enumerate(lines)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from fhir_server.store.protocol import (
     Indexed,
     Numbered,
     Page,
+    Recorded,
     Request,
     Scope,
     Snapshot,
@@ -30,7 +31,7 @@ from fhir_server.store.sqlite.connection import Interrupted, connect, copy, esta
 from fhir_server.store.sqlite.group import GroupCommit
 from fhir_server.store.sqlite.join import RENEWED
 from fhir_server.store.sqlite.journal import Journal, left_behind
-from fhir_server.store.sqlite.ledger import stretch
+from fhir_server.store.sqlite.ledger import mentioning, stretch
 from fhir_server.store.sqlite.merge import Merge
 from fhir_server.store.sqlite.prose import Prose, Telling
 from fhir_server.store.sqlite.reader import Reader
@@ -153,6 +154,11 @@ class SqliteStore:
         """Entries behind a number, about so many at most."""
         await self._enter()
         return stretch(self._reader.connection, after, limit)
+
+    async def mentioning(self, names: Collection[str], before: int, limit: int) -> Sequence[Recorded]:
+        """Entries below a number, the latest first, of commits that mention one of these."""
+        await self._enter()
+        return mentioning(self._reader.connection, names, before, limit)
 
     async def forget(self, last: int) -> int:
         """Remove entries of the ledger up to a number; return how far that went."""
