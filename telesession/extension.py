@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from fhir_server.extension import Extension, Surroundings
+from telesession.workflow import Workflow
 
 PREFIX = "/telesession"
 
 
 def telesession(surroundings: Surroundings) -> Extension:
     """Return the extension."""
-    return Extension("telesession", PREFIX)
+    workflow = Workflow(f"{surroundings.base.removesuffix('/fhir')}{PREFIX}/sessions")
+    return Extension("telesession", PREFIX, operations=workflow.operations())

@@ -122,9 +122,12 @@ class Permission:
     async def _new_owners(self, kind: str, label: Label) -> tuple[str, ...]:
         """The facilities that a new resource belongs to: the writer's, and those that opened the patient to it.
 
-        What a patient writes belongs to the facilities that keep the patient's record.
+        What a patient writes belongs to the facilities that keep the patient's record; what the server writes, to those
+        for which it does.
         """
         caller = self.sights.caller
+        if caller.kind == "local":
+            return caller.organizations
         if caller.organizations:
             sight = self.sights.sight(kind, "r")
             opened = sight.opened if sight is not None else frozenset()
@@ -132,8 +135,6 @@ class Permission:
             if sight is not None and not sight.broken.isdisjoint(label.patients):
                 facilities += await self._keepers(sight.broken.intersection(label.patients))
             return tuple(dict.fromkeys((caller.organizations[0], *facilities)))
-        if caller.kind == "local":
-            return ()
         if self._owners is None:
             self._owners = await self._keepers(label.patients)
         return self._owners

@@ -88,6 +88,10 @@ class Repository:
         assert self._access is not None
         return await self._access.sights(self._caller)
 
+    async def identities(self) -> frozenset[str]:
+        """The references that mean the caller: who it is, and the facilities that it acts for, those below included."""
+        return (await self._sights()).standing.identities(self._caller) if self._is_bound else frozenset()
+
     async def read(self, kind: str, resource_id: str) -> Version:
         """The current version; raise NotFound, or Gone after a deletion."""
         if self._is_bound and kind == EVENTS:
