@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 
 import pytest
 
+from fhir_server.store.opening import MongoDatabase, opened
 from tests.commands.stored import ndjson, patient, resources
 from tests.mongodb import database_of
 
@@ -42,6 +45,20 @@ def test_a_backup_is_restored_as_a_node_on_sqlite(nhipcau, place, filled, tmp_pa
     assert nhipcau("backup", tmp_path / "copy", "--data", filled, *place)[0] == 0
     assert nhipcau("restore", tmp_path / "copy", "--data", tmp_path / "again")[0] == 0
     assert [each["id"] for each in resources(tmp_path / "again", "Patient")] == ["an", "binh"]
+
+
+def test_a_ledger_is_sealed_and_verified(nhipcau, place, filled):
+    async def read() -> None:
+        store = await opened(MongoDatabase(place[1], is_single=True), time.time)
+        await store.record([b'{"t":1,"k":"R","i":"read"}'])
+        await store.close()
+
+    asyncio.run(read())
+    assert nhipcau("audit", "seal", "--data", filled, *place)[:2] == (0, "entries sealed: 1\n")
+    status, printed, _ = nhipcau("audit", "verify", "--data", filled, *place)
+    assert status == 0, printed
+    assert "checkpoints: 1" in printed
+    assert nhipcau("audit", "forget", "--data", filled, *place)[:2] == (0, "entries removed: 0\n")
 
 
 def test_a_single_server_is_refused_unless_that_is_accepted(nhipcau, mongodb, place, data):
