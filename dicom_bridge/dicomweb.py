@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple
 from uuid import uuid4
 
 import orjson
@@ -14,8 +15,8 @@ from dicom_bridge.archive import DicomArchive, Held, Uids
 from dicom_bridge.attribute import Level
 from dicom_bridge.multipart import MultipartWriter
 from dicom_bridge.question import is_uid, question
-from dicom_bridge.reception import Reception, status_of, told
-from dicom_bridge.visibility import Visibility, check_role
+from dicom_bridge.reception import Reception, account_for, status_of, told
+from dicom_bridge.visibility import Seen, Visibility, check_role, tell
 from fhir_server.errors import Invalid, InvalidValue, NotFound
 from fhir_server.extension import Row, Visit
 from fhir_server.rest.failure import NotAcceptable
@@ -59,9 +60,11 @@ class DicomWeb:
         if study and not is_uid(study):
             raise InvalidValue(f"{study[:80]!r} is no UID.")
         content_type = visit.request.headers.get("content-type", "")
-        results = await Reception(self.archive, study).take(content_type, visit.request.stream(), self._seconds)
+        reception = Reception(self.archive, study, partial(self._visibility.admits, visit, self.archive))
+        results = await reception.take(content_type, visit.request.stream(), self._seconds)
         if not results:
             raise Invalid("The message has no part.")
+        account_for(visit, results)
         body = orjson.dumps(told(results, self._base(visit)))
         return Response(body, status_of(results), HEADERS, JSON)
 
@@ -78,9 +81,10 @@ class DicomWeb:
             [(keyword, path[name]) for name, keyword in within.items() if name in path],
         )
         if "study" in path:
-            await self._check_seen(visit, path["study"])
+            await self._seen(visit, path["study"])
         found = await self.archive.find(asked)
         answers = await self._visible(visit, found.answers)
+        visit.audited("Q", "search-type")
         headers = dict(HEADERS)
         notes = [*asked.notes, *(["There are more; go on with offset."] if found.is_cut else [])]
         if notes:
@@ -96,7 +100,7 @@ class DicomWeb:
 
     async def retrieve(self, visit: Visit) -> Response:
         """The files of a study, a series or an instance, as they are stored; none is left out."""
-        held = await self._held(visit)
+        held = await self._held(visit, "export")
         accept = visit.request.headers.get("accept")
         media_type, is_parted = part_type(accept, DICOM, [each.transfer_syntax for each in held])
         if not is_parted:
@@ -179,27 +183,34 @@ class DicomWeb:
     async def delete(self, visit: Visit) -> Response:
         """Take a study, a series or an instance out of what is found."""
         check_role(visit.caller, "remove")
-        uids = await self._uids(visit)
+        uids, seen = await self._named(visit)
         if not await self.archive.delete(uids):
             raise missing(uids)
+        tell(visit, seen, "delete")
         return Response(status_code=204)
 
-    async def _uids(self, visit: Visit) -> Uids:
-        """What the path names; raise NotFound where the caller may not see the study."""
+    async def _uids(self, visit: Visit, interaction: Literal["read", "export"] = "read") -> Uids:
+        """What the path names, which the caller opens; raise NotFound where the caller may not see the study."""
+        uids, seen = await self._named(visit)
+        self._visibility.opened(visit, uids.study, seen, interaction)
+        return uids
+
+    async def _named(self, visit: Visit) -> tuple[Uids, Seen]:
         path = visit.request.path_params
         uids = Uids(path["study"], path.get("series", ""), path.get("instance", ""))
         for uid in filter(None, uids):
             if not is_uid(uid):
                 raise InvalidValue(f"{uid[:80]!r} is no UID.")
-        await self._check_seen(visit, uids.study)
-        return uids
+        return uids, await self._seen(visit, uids.study)
 
-    async def _check_seen(self, visit: Visit, study: str) -> None:
-        if not await self._visibility.seen(visit, {study}):
+    async def _seen(self, visit: Visit, study: str) -> Seen:
+        found = await self._visibility.seen(visit, {study})
+        if study not in found:
             raise missing(Uids(study))
+        return found[study]
 
-    async def _held(self, visit: Visit) -> Sequence[Held]:
-        uids = await self._uids(visit)
+    async def _held(self, visit: Visit, interaction: Literal["read", "export"]) -> Sequence[Held]:
+        uids = await self._uids(visit, interaction)
         held = await self.archive.held(uids)
         if not held:
             raise missing(uids)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from dicom_bridge.dicomweb import PREFIX, DicomWeb, rows
 from dicom_bridge.local_archive import LocalArchive
+from dicom_bridge.study_note import StudyNotes
 from dicom_bridge.visibility import Visibility
 from fhir_server.extension import Extension, Surroundings
 from fhir_server.rest.node import Node
@@ -17,12 +18,15 @@ FOLDER = "images"
 def images(surroundings: Surroundings) -> Extension:
     """Return the extension: an archive in the data folder, served below /dicom-web."""
     settings = surroundings.settings
-    web = DicomWeb(Visibility(surroundings.clock), settings.base_url, settings.body_seconds)
+    notes = StudyNotes()
+    visibility = Visibility(surroundings.clock, notes, settings.organization)
+    web = DicomWeb(visibility, settings.base_url, settings.body_seconds)
 
     @asynccontextmanager
-    async def opened(_node: Node) -> AsyncIterator[None]:
+    async def opened(node: Node) -> AsyncIterator[None]:
         archive = LocalArchive(surroundings.data / FOLDER, surroundings.clock, settings.image_bytes)
         web.archive = archive
+        notes.notes = node.notes
         try:
             yield
         finally:

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from struct import unpack
 from typing import BinaryIO
@@ -34,6 +35,7 @@ LEFT_ASIDE_BYTES = 32_000_000
 MOST_FRAGMENTS = 1_000_000
 
 UNDEFINED = 0xFFFFFFFF
+STUDY_UID = 0x0020000D
 FIRST_OF_PIXELS = 0x7FE00008
 EXTENDED_OFFSETS = 0x7FE00001
 ITEM, DELIMITER = 0xFFFEE000, 0xFFFEE0DD
@@ -86,6 +88,26 @@ def _read(path: Path, inflated: Path) -> Instance:
         inflate(file, inflated)
     with inflated.open("rb") as file:
         return _understood(file, transfer_syntax)
+
+
+def study_of(head: bytes) -> str:
+    """Return the StudyInstanceUID in the first bytes of a file; empty where it is not among them, or cannot be read."""
+    try:
+        file = BytesIO(head)
+        file.seek(PREAMBLE + 4)
+        meta = read_dataset(file, is_implicit_VR=False, is_little_endian=True, stop_when=_is_past_meta)
+        syntax = str(meta.get("TransferSyntaxUID", ""))
+        if syntax == DEFLATED:
+            file = BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(), INFLATED_AT_ONCE))
+        dataset = read_dataset(file, syntax in IMPLICIT, syntax != BIG_ENDIAN, stop_when=_is_past_study)
+        uid = str(dataset.get("StudyInstanceUID", ""))
+    except Exception:  # noqa: BLE001 -- pydicom raises whatever a broken file makes it stumble over
+        return ""
+    return uid if is_uid(uid) else ""
+
+
+def _is_past_study(tag: int, _vr: str | None, _length: int) -> bool:
+    return tag > STUDY_UID
 
 
 def _is_past_meta(tag: int, _vr: str | None, _length: int) -> bool:

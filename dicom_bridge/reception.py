@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any
 
 from dicom_bridge.acceptance import DICOM, RELATED
-from dicom_bridge.archive import UNREADABLE, DicomArchive, Incoming, Refused, Stored
+from dicom_bridge.archive import DUPLICATE, UNFITTING, UNREADABLE, DicomArchive, Incoming, Refused, Stored
+from dicom_bridge.imaging_study import imaging_study_id
 from dicom_bridge.multipart import (
     MultipartError,
     MultipartReader,
@@ -19,20 +21,34 @@ from dicom_bridge.multipart import (
     media_type_of,
 )
 from fhir_server.errors import Invalid, Issue, TooLarge
+from fhir_server.extension import Visit
+from fhir_server.part import Part
 from fhir_server.rest.failure import TooSlow, UnknownMediaType
 
 STORED_AT_ONCE = 10
 MOST_PARTS = 10_000
 
 Result = Stored | Refused
+Admit = Callable[[str], Awaitable[bool]]
+"""Whether who sends may store instances of a study."""
+
+CONFLICTS = (DUPLICATE, UNFITTING)
+HEAD_BYTES = 262_144
+"""Within so many bytes a file must say of which study it is."""
+UNNAMED = "unnamed"
+"""The study of a file that does not: the archive says what is wrong with it."""
+STUDY_OF: Part[Callable[[bytes], str]] = Part("dicom_bridge.instance:study_of")
 
 
 class Reception:
     """Takes one message of instances for a study (empty: of any). What came whole is stored while the rest comes."""
 
-    def __init__(self, archive: DicomArchive, study: str) -> None:
+    def __init__(self, archive: DicomArchive, study: str, admit: Admit) -> None:
         self._archive = archive
         self._study = study
+        self._admit = admit
+        self._head = b""
+        self._studies: dict[int, str] = {}
         self._results: dict[int, Result] = {}
         self._waiting: dict[int, Incoming] = {}
         self._receiving: Incoming | None = None
@@ -90,6 +106,7 @@ class Reception:
 
     def _begin(self, content_type: str) -> None:
         self._parts += 1
+        self._head = b""
         if media_type_of(content_type).name == DICOM:
             self._receiving = self._archive.receive()
         else:
@@ -99,6 +116,8 @@ class Reception:
     def _write(self, data: bytes) -> None:
         if self._receiving is None:
             return
+        if not self._study and len(self._head) < HEAD_BYTES:
+            self._head += data[: HEAD_BYTES - len(self._head)]
         try:
             self._receiving.write(data)
         except Refused as refused:
@@ -109,6 +128,7 @@ class Reception:
     def _end(self) -> None:
         if self._receiving is not None:
             self._waiting[self._parts] = self._receiving
+            self._studies[self._parts] = self._study or STUDY_OF.load()(self._head) or UNNAMED
             self._receiving = None
 
     async def _store(self) -> None:
@@ -119,8 +139,21 @@ class Reception:
         self._storing = asyncio.create_task(self._stored(waiting))
 
     async def _stored(self, waiting: dict[int, Incoming]) -> None:
-        results = await self._archive.store(list(waiting.values()), study=self._study)
-        self._results |= dict(zip(waiting, results, strict=True))
+        try:
+            for study in dict.fromkeys(self._studies[number] for number in waiting):
+                of_study = {number: each for number, each in waiting.items() if self._studies[number] == study}
+                if study == UNNAMED or await self._admit(study):
+                    results = await self._archive.store(list(of_study.values()), study=study)
+                    self._results |= dict(zip(of_study, results, strict=True))
+                else:
+                    self._refuse(of_study)
+        finally:
+            for each in waiting.values():
+                each.abandon()
+
+    def _refuse(self, refused: Collection[int]) -> None:
+        for number in refused:
+            self._results[number] = Refused(UNFITTING, "Its study is another facility's, and not open to you.")
 
 
 async def patiently(chunks: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
@@ -135,6 +168,17 @@ async def patiently(chunks: AsyncIterator[bytes], seconds: float) -> AsyncIterat
         except TimeoutError:
             raise TooSlow(f"Nothing came for {seconds:g} seconds.") from None
         yield chunk
+
+
+def account_for(visit: Visit, results: list[Result]) -> None:
+    """Enter what was stored, by studies, and what was refused because of what is here already."""
+    for study, count in Counter(each.uids.study for each in results if isinstance(each, Stored)).items():
+        about = [f"ImagingStudy/{imaging_study_id(study)}"]
+        facilities = visit.caller.organizations[:1]
+        visit.audited("C", "create", about, facilities=facilities, text=f"{count} images by DICOMweb")
+    refused = Counter(each.text for each in results if isinstance(each, Refused) and each.reason in CONFLICTS)
+    for text, count in refused.items():
+        visit.audited("C", "create", text=f"{count} images refused: {text}", succeeded=False)
 
 
 def status_of(results: list[Result]) -> int:

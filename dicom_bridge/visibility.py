@@ -1,21 +1,23 @@
-"""Which studies a caller may see: those whose ImagingStudy the caller may see (SMART Imaging Access)."""
+"""Which studies a caller may see, and add to: those whose ImagingStudy the caller may see (SMART Imaging Access)."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Literal
+from collections.abc import Collection, Mapping
+from typing import Literal, NamedTuple
 
-import orjson
-
+from dicom_bridge.archive import DicomArchive, Uids
+from dicom_bridge.study_note import StudyNote, StudyNotes
 from fhir_server.access.caller import Caller
 from fhir_server.access.rule import RULES
 from fhir_server.errors import Forbidden
 from fhir_server.extension import Visit
+from fhir_server.repository.labelling import remembered
 from fhir_server.resource.instant import Clock
 
 ABOUT = "imaging"
-SYSTEM = "urn:dicom:uid"
 SECONDS_REMEMBERED = 2.0
+SECONDS_OPEN = 600.0
+"""What a caller does with a study within so many seconds is one opening of it."""
 MOST_REMEMBERED = 10_000
 MOST_AT_ONCE = 50
 
@@ -27,54 +29,111 @@ def check_role(caller: Caller, act: Literal["create", "remove"]) -> None:
         raise Forbidden(f"Your role may not {'store' if act == 'create' else 'delete'} images.")
 
 
+class Seen(NamedTuple):
+    """What a caller sees a study by: its ImagingStudy, whose data it is, and which facilities' it is."""
+
+    imaging: str = ""
+    patients: tuple[str, ...] = ()
+    facilities: tuple[str, ...] = ()
+
+
 class Visibility:
     """Asks the repository for ImagingStudy resources as the caller sees them, and remembers the answer for a moment.
 
-    Who is asked nothing, on a server that this machine alone can reach, sees all.
+    Only the ImagingStudy that the bridge itself tied to a study counts, whatever others say of it. Who is asked
+    nothing, on a server that this machine alone can reach, sees all.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, notes: StudyNotes, organization: str) -> None:
         self._clock = clock
-        self._remembered: dict[tuple[int, str], tuple[Caller, float, bool]] = {}
+        self._notes = notes
+        self._organization = organization
+        self._remembered: dict[tuple[int, str], tuple[Caller, float, Seen | None]] = {}
+        self._opened: dict[tuple[int, str, str], tuple[Caller, float]] = {}
 
-    async def seen(self, visit: Visit, studies: Collection[str]) -> frozenset[str]:
+    async def seen(self, visit: Visit, studies: Collection[str]) -> Mapping[str, Seen]:
         """Those of some studies that a caller may see."""
         if visit.caller.kind == "local":
-            return frozenset(studies)
+            return dict.fromkeys(studies, Seen())
         now = self._clock()
-        known = {study: self._known(visit.caller, study, now) for study in studies}
-        asked = [study for study, is_seen in known.items() if is_seen is None]
+        found: dict[str, Seen | None] = {}
+        asked: list[str] = []
+        for study in dict.fromkeys(studies):
+            # By identity: a caller is the same object for each request with the same token.
+            caller, at, known = self._remembered.get((id(visit.caller), study), (None, 0.0, None))
+            if caller is visit.caller and now - at <= SECONDS_REMEMBERED:
+                found[study] = known
+            else:
+                asked.append(study)
         for start in range(0, len(asked), MOST_AT_ONCE):
             part = asked[start : start + MOST_AT_ONCE]
-            found = await self._found(visit, part)
+            fresh = await self._found(visit, part)
             for study in part:
-                known[study] = study in found
-                self._remember(visit.caller, study, now, is_seen=study in found)
-        return frozenset(study for study, is_seen in known.items() if is_seen)
+                found[study] = fresh.get(study)
+                self._remember(visit.caller, study, now, fresh.get(study))
+        return {study: seen for study, seen in found.items() if seen is not None}
 
-    def _known(self, caller: Caller, study: str, now: float) -> bool | None:
-        # By identity: a caller is the same object for each request with the same token.
-        remembered = self._remembered.get((id(caller), study))
-        if remembered is None or remembered[0] is not caller or now - remembered[1] > SECONDS_REMEMBERED:
-            return None
-        return remembered[2]
-
-    def _remember(self, caller: Caller, study: str, now: float, *, is_seen: bool) -> None:
+    def _remember(self, caller: Caller, study: str, now: float, seen: Seen | None) -> None:
         if len(self._remembered) >= MOST_REMEMBERED:
             self._remembered.clear()
-        self._remembered[id(caller), study] = caller, now, is_seen
+        self._remembered[id(caller), study] = caller, now, seen
 
-    async def _found(self, visit: Visit, studies: Collection[str]) -> set[str]:
+    async def _found(self, visit: Visit, studies: Collection[str]) -> dict[str, Seen]:
+        notes = {study: await self._notes.of(study) for study in studies}
+        shown = {note.imaging: study for study, note in notes.items() if note is not None and note.is_shown}
+        if not shown:
+            return {}
         repository = visit.node.repository
-        value = ",".join(f"{SYSTEM}|urn:oid:{study}" for study in studies)
-        plan = repository.query(("ImagingStudy",), [("identifier", value), ("status:not", "entered-in-error")]).plan
-        found: set[str] = set()
-        cursor = None
-        while True:
-            page = await repository.page(plan, MOST_AT_ONCE, cursor)
-            for version in page.matches:
-                identifiers = orjson.loads(version.body or b"{}").get("identifier", ())
-                found |= {each.get("value", "").removeprefix("urn:oid:") for each in identifiers}
-            cursor = page.following
-            if cursor is None:
-                return found & set(studies)
+        asked = [("_id", ",".join(shown)), ("status:not", "entered-in-error")]
+        page = await repository.page(repository.query(("ImagingStudy",), asked).plan, len(shown))
+        return {
+            shown[version.id]: Seen(f"ImagingStudy/{version.id}", label.patients, label.owners)
+            for version in page.matches
+            for label in (remembered(version.label or "|||"),)
+        }
+
+    def opened(self, visit: Visit, study: str, seen: Seen, interaction: Literal["read", "export"]) -> None:
+        """Enter that a caller opened a study, or took files of it, once for a while."""
+        key, now = (id(visit.caller), study, interaction), self._clock()
+        caller, at = self._opened.get(key, (None, 0.0))
+        if caller is visit.caller and now - at <= SECONDS_OPEN:
+            return
+        if len(self._opened) >= MOST_REMEMBERED:
+            self._opened.clear()
+        self._opened[key] = visit.caller, now
+        tell(visit, seen, interaction)
+
+    async def admits(self, visit: Visit, archive: DicomArchive, study: str) -> bool:
+        """Whether a caller may add to a study: its facility's people, those who see it; or to one that is nobody's.
+
+        Such a study is the caller's facility's from then on.
+        """
+        if visit.caller.kind != "local" and not visit.caller.organizations:
+            raise Forbidden("You act for no facility, and images belong to one.")
+        facility = next(iter(visit.caller.organizations), self._organization)
+        if await self.claims(archive, study, facility):
+            return True
+        return visit.caller.kind == "local" or study in await self.seen(visit, (study,))
+
+    async def claims(self, archive: DicomArchive, study: str, facility: str) -> bool:
+        """Whether a study is a facility's, which it becomes where it is nobody's yet.
+
+        What came where nobody is asked belongs to the server's own facility. What holds no image is nobody's.
+        """
+        is_empty = not await archive.held(Uids(study))
+
+        def taken(note: StudyNote | None) -> StudyNote | None:
+            if note is None:
+                return StudyNote(facility if is_empty else self._organization)
+            return StudyNote(facility) if is_empty and not note.imaging else None
+
+        note = await self._notes.change(study, taken)
+        return note is not None and note.facility == facility
+
+
+def tell(visit: Visit, seen: Seen, interaction: str) -> None:
+    """Enter what a caller did with a study."""
+    kind: Literal["R", "E", "D"] = {"read": "R", "delete": "D"}.get(interaction, "E")  # type: ignore[assignment]
+    visit.audited(
+        kind, interaction, [seen.imaging], patients=seen.patients, facilities=seen.facilities, text="images by DICOMweb"
+    )

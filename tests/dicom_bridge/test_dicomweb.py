@@ -16,6 +16,7 @@ from dicom_bridge.dicomweb import HEADERS, DicomWeb, rows
 from dicom_bridge.extension import images
 from dicom_bridge.multipart import MultipartReader, MultipartWriter, PartBegun, Piece, boundary_of, media_type_of
 from dicom_bridge.reception import MOST_PARTS
+from dicom_bridge.study_note import StudyNote, StudyNotes
 from dicom_bridge.visibility import Visibility
 from fhir_server.access.caller import Caller
 from fhir_server.access.scope import parse_scopes
@@ -383,7 +384,7 @@ def test_each_request_needs_its_scope(empty: Served, method: str, path: str, sco
     [("doctor", True, False), ("his", True, True), ("patient", False, False), ("ministry", False, False)],
 )
 def test_roles_store_and_delete(empty: Served, contents: dict[str, bytes], role: str, stores: bool, deletes: bool):  # noqa: FBT001
-    empty.service.fhir.authenticator = Known("user/*.cruds", role=role)
+    empty.service.fhir.authenticator = Known("user/*.cruds", "district", role=role)
     assert (store(empty, contents["first"]).status_code == 200) == stores
     # What may be deleted and is not seen is not there.
     assert (empty.send("DELETE", f"{WEB}/studies/1.2.3").status_code == 404) == deletes
@@ -396,6 +397,43 @@ PATHS = (
     "studies/{}/series/{}.1/instances/{}.1.1/frames/1", "studies/{}/series/{}.1/instances/{}.1.1/bulkdata/7FE00010",
     "studies/{}/series/{}.1/instances/{}.1.1/thumbnail",
 )  # fmt: skip
+
+
+def tie(server: Served, study: str, imaging: str, facility: str) -> None:
+    """Let an ImagingStudy show a study, as the bridge does for what it has tied to a patient."""
+    notes = StudyNotes()
+    notes.notes = server.node.notes
+    server.call(lambda: notes.change(study, lambda _: StudyNote(facility, imaging=imaging)))
+
+
+def test_who_acts_for_no_facility_stores_nothing(empty: Served, contents: dict[str, bytes]):
+    empty.service.fhir.authenticator = Known("user/*.cruds")
+    outcome(store(empty, contents["first"]), 403, "forbidden")
+
+
+def test_a_study_that_came_from_a_facility_is_added_to_by_no_other(empty: Served, contents: dict[str, bytes]):
+    for facility, content, status in (
+        ("district", "first", 200),
+        ("elsewhere", "second", 409),
+        ("elsewhere", "first", 409),
+        ("district", "second", 200),
+        ("elsewhere", "other study", 200),
+    ):
+        empty.service.fhir.authenticator = Known("user/*.cruds", facility)
+        answer = store(empty, contents[content])
+        assert answer.status_code == status, answer.text
+        if status == 409:
+            (failed,) = answer.json()["0008119A"]["Value"]
+            assert failed["00081197"]["Value"] == [0x0110]
+
+
+def test_a_study_that_nobody_was_asked_about_is_the_servers_own(contents: dict[str, bytes]):
+    with serving(extensions=[images], organization="district") as server:
+        store(server, contents["first"])
+        server.service.fhir.authenticator = Known("user/*.cruds", "elsewhere")
+        assert store(server, contents["second"]).status_code == 409
+        server.service.fhir.authenticator = Known("user/*.cruds", "district")
+        assert store(server, contents["second"]).status_code == 200
 
 
 def test_a_study_is_open_on_all_paths_or_on_none(contents: dict[str, bytes]):
@@ -412,7 +450,7 @@ def test_a_study_is_open_on_all_paths_or_on_none(contents: dict[str, bytes]):
             "identifier": [{"system": "urn:dicom:uid", "value": "urn:oid:1.2.3"}],
             "subject": {"reference": "Patient/anh"},
         }
-        server.create(imaging)
+        tie(server, "1.2.3", server.create(imaging)["id"], "district")
         statuses: dict[str, dict[str, set[int]]] = {}
         for facility in ("district", "elsewhere"):
             server.service.fhir.authenticator = Known("user/*.cruds", facility)
@@ -432,7 +470,7 @@ def test_a_study_is_open_on_all_paths_or_on_none(contents: dict[str, bytes]):
 
 def test_every_route_is_documented():
     page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "dicomweb.md").read_text()
-    web = DicomWeb(Visibility(time.time), "", 1)
+    web = DicomWeb(Visibility(time.time, StudyNotes(), ""), "", 1)
     told = {f"{row.method} /dicom-web{row.path}".replace("{place:path}", "{place}") for row in rows(web)}
     assert {each for each in told if f"`{each}`" not in page} == set()
 
