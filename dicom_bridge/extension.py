@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from dicom_bridge.archive import DicomArchive
 from dicom_bridge.dicomweb import PREFIX, DicomWeb, rows
 from dicom_bridge.local_archive import LocalArchive
 from dicom_bridge.study_note import StudyNotes
 from dicom_bridge.visibility import Visibility
 from fhir_server.extension import Extension, Surroundings
+from fhir_server.part import Part
 from fhir_server.rest.node import Node
 
 FOLDER = "images"
+ORTHANC: Part[Callable[[Surroundings], AbstractAsyncContextManager[DicomArchive]]] = Part(
+    "dicom_bridge.orthanc_archive:connected"
+)
+
+
+@asynccontextmanager
+async def archive_of(surroundings: Surroundings) -> AsyncIterator[DicomArchive]:
+    """The archive that the settings name, open."""
+    settings = surroundings.settings
+    if settings.archive:
+        async with ORTHANC.load()(surroundings) as archive:
+            yield archive
+        return
+    local = LocalArchive(surroundings.data / FOLDER, surroundings.clock, settings.image_bytes)
+    try:
+        yield local
+    finally:
+        await local.close()
 
 
 def images(surroundings: Surroundings) -> Extension:
@@ -24,12 +44,8 @@ def images(surroundings: Surroundings) -> Extension:
 
     @asynccontextmanager
     async def opened(node: Node) -> AsyncIterator[None]:
-        archive = LocalArchive(surroundings.data / FOLDER, surroundings.clock, settings.image_bytes)
-        web.archive = archive
-        notes.notes = node.notes
-        try:
+        async with archive_of(surroundings) as archive:
+            web.archive, notes.notes = archive, node.notes
             yield
-        finally:
-            await archive.close()
 
     return Extension("images", PREFIX, rows=rows(web), opened=opened)

@@ -47,7 +47,7 @@ from fhir_server.part import Part
 from fhir_server.resource.exact import dump_exact
 from fhir_server.rest.node import Node
 from fhir_server.server import answer
-from fhir_server.settings import settings
+from fhir_server.settings import Settings, settings
 from fhir_server.store.opening import MongoDatabase, opened
 from fhir_server.store.protocol import UnfitServer
 from fhir_server.store.records import Records
@@ -191,6 +191,9 @@ def serve(  # noqa: PLR0913 -- each is an option of the command
     package: Packages = None,
     *,
     store_single: StoreSingle = False,
+    archive: Annotated[
+        str | None, typer.Option(metavar="orthanc=URL", help="An Orthanc that keeps the images, not the data folder.")
+    ] = None,
 ) -> None:
     """Run the server until it is stopped."""
     asks = auth_of(host, auth, settings().base_url)
@@ -198,7 +201,8 @@ def serve(  # noqa: PLR0913 -- each is an option of the command
     if isinstance(database, MongoDatabase):
         asyncio.run(tried(database))
     listener = listening(host, port)
-    chosen = settings().model_copy(update={"auth": asks, **({} if validation is None else {"validation": validation})})
+    given = {"auth": asks, "validation": validation, "archive": archive}
+    chosen = Settings(**settings().model_dump() | {name: value for name, value in given.items() if value is not None})
     # What is loaded before workers part is in memory once, as long as the collector leaves it alone.
     maker(chosen)
     extensions = installed()

@@ -19,6 +19,8 @@ class Settings(BaseSettings):
     bundle_bytes: int = Field(default=50_000_000, gt=0)
     binary_bytes: int = Field(default=50_000_000, gt=0)
     image_bytes: int = Field(default=4_000_000_000, gt=0)
+    archive: str = ""
+    archive_copies_bytes: int = Field(default=10_000_000_000, gt=0)
     json_depth: int = Field(default=64, gt=0, le=150)
     json_keys: int = Field(default=100_000, gt=0)
     bundle_keys: int = Field(default=2_000_000, gt=0)
@@ -75,6 +77,14 @@ class Settings(BaseSettings):
     @field_validator("base_url")
     @classmethod
     def _has_no_slash_at_its_end(cls, url: str) -> str:
+    @field_validator("archive")
+    @classmethod
+    def _is_archive(cls, text: str) -> str:
+        if text and not text.startswith(("orthanc=http://", "orthanc=https://")):
+            message = "it is no archive of images, such as orthanc=http://user:password@127.0.0.1:8042"
+            raise ValueError(message)
+        return text
+
         if url and not url.startswith(("http://", "https://")):
             message = f"{url!r} is not the URL of a server, such as https://fhir.example.vn/fhir"
             raise ValueError(message)

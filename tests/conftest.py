@@ -9,6 +9,7 @@ import pytest
 
 from fhir_server.store.sqlite import prose
 from tests import mongodb as mongodb_server
+from tests import orthanc as orthanc_server
 from tests import processes
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -67,6 +68,13 @@ def mongodb() -> Iterator[str]:
     """The URL of a MongoDB, without a database: each test makes one of its own."""
     with mongodb_server.started_or_skipped() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[orthanc_server.OrthancServer]:
+    """A running Orthanc; who needs it empty empties it."""
+    with orthanc_server.started_or_skipped(tmp_path_factory.mktemp("orthanc")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

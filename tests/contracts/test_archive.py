@@ -20,8 +20,12 @@ from pydicom.uid import (
 
 from dicom_bridge.archive import DUPLICATE, UNFITTING, UNREADABLE, DicomArchive, Refused, Stored, Uids
 from dicom_bridge.local_archive import LocalArchive
+from dicom_bridge.orthanc import Account
+from dicom_bridge.orthanc_archive import OrthancArchive, Room
+from dicom_bridge.orthanc_feed import Pace
 from dicom_bridge.question import question
 from tests.dicom_bridge.samples import file, slice_of, written
+from tests.orthanc import OrthancServer
 
 Open = Callable[[Path], AbstractAsyncContextManager[DicomArchive]]
 
@@ -37,13 +41,26 @@ async def local(folder: Path) -> AsyncIterator[DicomArchive]:
         await archive.close()
 
 
-ARCHIVES: dict[str, Open] = {"local": local}
+def in_orthanc(server: OrthancServer) -> Open:
+    server.empty()
+
+    @asynccontextmanager
+    async def opened(folder: Path) -> AsyncIterator[DicomArchive]:
+        room = Room(instance=10_000_000, copies=1_000_000)
+        archive = OrthancArchive(folder, Account.of(server.address), lambda: 1_800_000_000.0, room, Pace(looks=0.05))
+        async with archive.following():
+            yield archive
+
+    return opened
+
+
+ARCHIVES = ("local", "orthanc")
 Test = Callable[[DicomArchive], Awaitable[None]]
 
 
 @pytest.fixture(params=ARCHIVES)
 def archive_in(request: pytest.FixtureRequest) -> Open:
-    return ARCHIVES[request.param]
+    return local if request.param == "local" else in_orthanc(request.getfixturevalue("orthanc"))
 
 
 @pytest.fixture
