@@ -1,15 +1,16 @@
-"""Which media type answers a request for images: what is stored, if the client takes it (PS3.18, 8.7)."""
+"""Which form answers a request for images: as they are stored, or as the client takes them (PS3.18, 8.7)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from dicom_bridge.multipart import MediaType, media_type_of
+from dicom_bridge.transfer_syntax import BYTES, EXPLICIT_LITTLE, LOSSY, SYNTAXES
 from fhir_server.rest.failure import NotAcceptable
 
 JSON_TYPES = ("application/dicom+json", "application/json", "application/*", "*/*")
 DICOM = "application/dicom"
-BYTES = "application/octet-stream"
 RELATED = "multipart/related"
 
 FRAME_TYPES: Mapping[str, str] = {
@@ -61,37 +62,74 @@ def check_json(accept: str | None) -> None:
         raise NotAcceptable("This is answered in application/dicom+json alone; ask for that in the header Accept.")
 
 
-def part_type(accept: str | None, of: str, syntaxes: Sequence[str]) -> tuple[str, bool]:
-    """Return the media type to answer in, and whether as parts; raise NotAcceptable where the client takes none.
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A form in which something can be had; `is_default` where its media type alone means this transfer syntax."""
 
-    `of` is what is sent: DICOM files, bytes, or frames with the media type of their transfer syntax. `syntaxes` are
-    those that it is stored in: nothing is transcoded, and nothing is left out.
-    """
+    media_type: str
+    transfer_syntax: str
+    is_stored: bool = False
+    is_default: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.media_type}; transfer-syntax={self.transfer_syntax}"
+
+
+def stored_frames(transfer_syntax: str) -> Offer:
+    """Return the form in which frames are stored."""
+    return Offer(FRAME_TYPES.get(transfer_syntax, BYTES), transfer_syntax, is_stored=True)
+
+
+def frame_offers(transfer_syntax: str) -> list[Offer]:
+    """Return the forms in which frames that can be decoded are to be had, that in which they are stored first."""
+    stored = stored_frames(transfer_syntax)
+    plain = [] if transfer_syntax in PLAIN else [Offer(BYTES, EXPLICIT_LITTLE)]
+    made = [
+        Offer(syntax.media_type, uid, is_default=syntax.is_default)
+        for uid, syntax in SYNTAXES.items()
+        if syntax.is_target and uid != transfer_syntax
+    ]
+    return [stored, *plain, *made]
+
+
+def file_offers(transfer_syntaxes: Collection[str]) -> list[Offer]:
+    """Return the forms in which files of these transfer syntaxes are to be had; "*" is as each is stored."""
+    lossless = [uid for uid, syntax in SYNTAXES.items() if syntax.is_target and uid != LOSSY]
+    stored = [Offer(DICOM, each, is_stored=True) for each in sorted(transfer_syntaxes)]
+    as_stored = stored if len(stored) == 1 else [Offer(DICOM, "*", is_stored=True)]
+    made = [Offer(DICOM, each) for each in (EXPLICIT_LITTLE, *lossless)]
+    return [*as_stored, *(each for each in made if {each.transfer_syntax} != set(transfer_syntaxes))]
+
+
+def choose(accept: str | None, offers: Sequence[Offer], *, count: int = 1) -> tuple[Offer, bool] | None:
+    """Return the form that a client takes, and whether as parts, which several always are; None where it takes none."""
     for each in ranges_of(accept):
         is_related = each.name in (RELATED, "multipart/*", "*/*")
         wanted = (each.parameters.get("type", "*/*").lower() if is_related else each.name).partition(";")[0]
-        if not is_related and len(syntaxes) > 1:
+        if not is_related and count > 1:
             continue
-        if _fits(wanted, of) and _is_syntax(each.parameters.get("transfer-syntax"), wanted, syntaxes):
-            return of, is_related
-    stored = ", ".join(sorted(set(syntaxes)))
-    raise NotAcceptable(
-        f"It is stored as {of} in the transfer syntax {stored}, and not transcoded. Accept multipart/related; "
-        f'type="{of}"; transfer-syntax=* to have it so.'
-    )
+        for offer in offers:
+            if _is_asked(each.parameters.get("transfer-syntax"), wanted, offer):
+                return offer, is_related
+    return None
 
 
-def _fits(wanted: str, of: str) -> bool:
-    """Whether a media range is about a media type; bytes may be any frames, if their syntax is taken."""
-    return wanted in ("*/*", of, f"{of.partition('/')[0]}/*") or (wanted == BYTES and of != DICOM)
+def not_acceptable(offers: Sequence[Offer]) -> NotAcceptable:
+    """The failure of a request for another form than there is, with the list of those."""
+    listed = ", ".join(map(str, offers))
+    form = f'multipart/related; type="{offers[0].media_type}"; transfer-syntax=*'
+    return NotAcceptable(f"It is stored as {offers[0]}. It can be had as {listed}. Accept {form} to have it as stored.")
 
 
-def _is_syntax(asked: str | None, wanted: str, syntaxes: Sequence[str]) -> bool:
-    if asked == "*":
-        return True
+def _is_asked(asked: str | None, wanted: str, offer: Offer) -> bool:
+    """Whether a media type and a transfer syntax, if one is asked for, mean this form (PS3.18, 8.7.3)."""
+    own = offer.media_type
+    is_type = wanted in ("*/*", own, f"{own.partition('/')[0]}/*") or (wanted == BYTES and own != DICOM)
+    if not is_type or asked == "*":
+        return is_type and offer.is_stored
     if asked is not None:
-        return all(each == asked or {each, asked} <= PLAIN for each in syntaxes) and (
-            wanted != DICOM or all(each == asked for each in syntaxes)
-        )
-    # Bytes without a transfer syntax are those of pixels that are not compressed (PS3.18, 8.7.3.3).
-    return wanted != BYTES or not any(each in FRAME_TYPES for each in syntaxes)
+        return asked == offer.transfer_syntax or (own == BYTES and {asked, offer.transfer_syntax} <= PLAIN)
+    if wanted == BYTES:
+        # Bytes without a transfer syntax are those of pixels that are not compressed.
+        return own == BYTES and offer.transfer_syntax in PLAIN
+    return offer.is_stored or (offer.is_default and wanted == own)

@@ -10,12 +10,27 @@ from uuid import uuid4
 import orjson
 from starlette.responses import Response, StreamingResponse
 
-from dicom_bridge.acceptance import BYTES, DICOM, FRAME_TYPES, check_json, part_type
+from dicom_bridge import rendering
+from dicom_bridge.acceptance import (
+    DICOM,
+    FRAME_TYPES,
+    Offer,
+    check_json,
+    choose,
+    file_offers,
+    frame_offers,
+    not_acceptable,
+    stored_frames,
+)
 from dicom_bridge.archive import DicomArchive, Held, Uids
 from dicom_bridge.attribute import Level
 from dicom_bridge.multipart import MultipartWriter
+from dicom_bridge.pictures import Pictures
+from dicom_bridge.pixels import NoPicture
 from dicom_bridge.question import is_uid, question
 from dicom_bridge.reception import Reception, account_for, status_of, told
+from dicom_bridge.transfer_syntax import BYTES, EXPLICIT_LITTLE
+from dicom_bridge.view import view_of
 from dicom_bridge.visibility import Seen, Visibility, check_role, tell
 from fhir_server.errors import Invalid, InvalidValue, NotFound
 from fhir_server.extension import Row, Visit
@@ -29,7 +44,6 @@ READ, FIND, STORE, DELETE = ((("ImagingStudy", letter),) for letter in "rscd")
 STUDY = "/studies/{study}"
 SERIES = f"{STUDY}/series/{{series}}"
 INSTANCE = f"{SERIES}/instances/{{instance}}"
-RENDERED = "Images are not rendered here: no decoder is installed. Retrieve frames, and render them in the viewer."
 
 
 class Asked(NamedTuple):
@@ -42,10 +56,11 @@ class Asked(NamedTuple):
 class DicomWeb:
     """Answers DICOMweb requests from an archive, for studies that the caller may see. `seconds` bound a silence.
 
-    `archive` is there while the server runs.
+    `archive` and `pictures` are there while the server runs.
     """
 
     archive: DicomArchive
+    pictures: Pictures
 
     def __init__(self, visibility: Visibility, base_url: str, seconds: float) -> None:
         self._visibility = visibility
@@ -101,10 +116,12 @@ class DicomWeb:
     async def retrieve(self, visit: Visit) -> Response:
         """The files of a study, a series or an instance, as they are stored; none is left out."""
         held = await self._held(visit, "export")
-        accept = visit.request.headers.get("accept")
-        media_type, is_parted = part_type(accept, DICOM, [each.transfer_syntax for each in held])
-        if not is_parted:
-            syntax = f"{media_type}; transfer-syntax={held[0].transfer_syntax}"
+        offers = file_offers({each.transfer_syntax for each in held})[:1]
+        found = choose(visit.request.headers.get("accept"), offers, count=len(held))
+        if found is None:
+            raise not_acceptable(offers)
+        if not found[1]:
+            syntax = f"{DICOM}; transfer-syntax={held[0].transfer_syntax}"
             length = {"content-length": str(held[0].bytes)}
             return StreamingResponse(self.archive.read(held[0]), 200, HEADERS | length, syntax)
         writer = MultipartWriter(uuid4().hex, DICOM)
@@ -135,24 +152,43 @@ class DicomWeb:
         return Response(b"[%s]" % b",".join(named), 200, HEADERS, JSON)
 
     async def frames(self, visit: Visit) -> Response:
-        """Frames of an instance, as they are stored."""
+        """Frames of an instance, as they are stored, or in the transfer syntax that the client takes."""
         uids = await self._uids(visit)
         numbers = frame_numbers(visit.request.path_params["frames"])
         found = await self.archive.frames(uids, numbers)
         if found is None:
             raise NotFound(f"There is no such instance, or not all of the frames {numbers} are there.")
         syntax, frames = found
-        of = FRAME_TYPES.get(syntax, BYTES)
-        media_type, is_parted = part_type(visit.request.headers.get("accept"), of, [syntax] * len(numbers))
-        typed = f"{media_type}; transfer-syntax={syntax}"
+        accept = visit.request.headers.get("accept")
+        chosen = choose(accept, [stored_frames(syntax)], count=len(numbers))
+        if chosen is None:
+            chosen, frames = await self._transcoded(uids, syntax, numbers, accept)
+        offer, is_parted = chosen
+        typed = str(offer)
         if not is_parted:
             return Response(frames[0], 200, HEADERS, typed)
-        writer = MultipartWriter(uuid4().hex, media_type)
+        writer = MultipartWriter(uuid4().hex, offer.media_type)
         location = address(self._base(visit), uids)
         pieces = []
         for number, frame in zip(numbers, frames, strict=True):
             pieces += [writer.begin({"Content-Type": typed, "Content-Location": f"{location}/frames/{number}"}), frame]
         return Response(b"".join([*pieces, writer.end()]), 200, HEADERS, writer.media_type)
+
+    async def _transcoded(
+        self, uids: Uids, syntax: str, numbers: Sequence[int], accept: str | None
+    ) -> tuple[tuple[Offer, bool], Sequence[bytes]]:
+        """The form that a client takes, and frames in it; raise NotAcceptable with what can be had."""
+        (held,) = await self.archive.held(uids)
+        offers = frame_offers(syntax)
+        try:
+            await self.pictures.pixels(held)
+            chosen = choose(accept, offers, count=len(numbers))
+            if chosen is None:
+                raise not_acceptable(offers)
+            target = chosen[0].transfer_syntax
+            return chosen, [await self.pictures.transcoded(held, number, target) for number in numbers]
+        except NoPicture as refusal:
+            raise NotAcceptable(f"{refusal} It can be had as {offers[0]}.") from None
 
     async def bulk(self, visit: Visit) -> Response:
         """The value of one element of an instance, as bytes."""
@@ -166,19 +202,35 @@ class DicomWeb:
         value = await self.archive.bulk(uids, place)
         if value is None:
             raise NotFound(f"The instance has no bytes at {'/'.join(place)}.")
-        _, is_parted = part_type(visit.request.headers.get("accept"), BYTES, ["1.2.840.10008.1.2.1"])
-        if not is_parted:
+        offers = [Offer(BYTES, EXPLICIT_LITTLE, is_stored=True)]
+        chosen = choose(visit.request.headers.get("accept"), offers)
+        if chosen is None:
+            raise not_acceptable(offers)
+        if not chosen[1]:
             return Response(value, 200, HEADERS, BYTES)
         writer = MultipartWriter(uuid4().hex, BYTES)
         body = b"".join([writer.begin({"Content-Type": BYTES}), value, writer.end()])
         return Response(body, 200, HEADERS, writer.media_type)
 
     async def rendered(self, visit: Visit) -> Response:
-        """Say that nothing is rendered."""
-        uids = await self._uids(visit)
-        if not await self.archive.held(uids):
-            raise missing(uids)
-        raise NotAcceptable(RENDERED)
+        """Images for people: of an instance, of frames of it, or of every instance, as parts."""
+        return await self._shown(visit, "rendered")
+
+    async def thumbnail(self, visit: Visit) -> Response:
+        """A small image that stands for a study, a series, an instance or a frame."""
+        return await self._shown(visit, "thumbnail")
+
+    async def _shown(self, visit: Visit, kind: Literal["rendered", "thumbnail"]) -> Response:
+        held = await self._held(visit, "read")
+        view, is_parted = view_of(visit.request.query_params.multi_items(), visit.request.headers.get("accept"), kind)
+        if "frames" in visit.request.path_params:
+            numbers = frame_numbers(visit.request.path_params["frames"])
+            if len(numbers) > 1 and not is_parted:
+                raise NotAcceptable("Several frames are several images: accept multipart/related for them.")
+            return await rendering.frames(self.pictures, held[0], numbers, view, HEADERS, is_parted=is_parted)
+        if is_parted and kind == "rendered":
+            return await rendering.every(self.pictures, held, view, HEADERS)
+        return await rendering.one(self.pictures, held, view, HEADERS)
 
     async def delete(self, visit: Visit) -> Response:
         """Take a study, a series or an instance out of what is found."""
@@ -271,13 +323,12 @@ def rows(web: DicomWeb) -> list[Row]:
         Row("GET", f"{STUDY}/instances", web.search, FIND),
         Row("GET", f"{SERIES}/instances", web.search, FIND),
         *(Row("GET", f"{level}/metadata", web.metadata, READ) for level in (STUDY, SERIES, INSTANCE)),
-        *(Row("GET", f"{level}/{word}", web.rendered, READ) for level in (STUDY, SERIES, INSTANCE) for word in WORDS),
+        *(Row("GET", f"{level}/rendered", web.rendered, READ) for level in (STUDY, SERIES, INSTANCE)),
+        *(Row("GET", f"{level}/thumbnail", web.thumbnail, READ) for level in (STUDY, SERIES, INSTANCE)),
         Row("GET", f"{INSTANCE}/frames/{{frames}}", web.frames, READ),
-        *(Row("GET", f"{INSTANCE}/frames/{{frames}}/{word}", web.rendered, READ) for word in WORDS),
+        Row("GET", f"{INSTANCE}/frames/{{frames}}/rendered", web.rendered, READ),
+        Row("GET", f"{INSTANCE}/frames/{{frames}}/thumbnail", web.thumbnail, READ),
         Row("GET", f"{INSTANCE}/bulkdata/{{place:path}}", web.bulk, READ),
         *(Row("GET", level, web.retrieve, READ) for level in (STUDY, SERIES, INSTANCE)),
         *(Row("DELETE", level, web.delete, DELETE) for level in (STUDY, SERIES, INSTANCE)),
     ]
-
-
-WORDS = ("rendered", "thumbnail")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 
 from dicom_bridge.archive import DicomArchive
+from dicom_bridge.darkroom import Darkroom
 from dicom_bridge.dicomweb import PREFIX, DicomWeb, rows
 from dicom_bridge.local_archive import LocalArchive
+from dicom_bridge.pictures import Pictures
 from dicom_bridge.study_note import StudyNotes
 from dicom_bridge.visibility import Visibility
 from fhir_server.extension import Extension, Surroundings
@@ -44,8 +46,9 @@ def images(surroundings: Surroundings) -> Extension:
 
     @asynccontextmanager
     async def opened(node: Node) -> AsyncIterator[None]:
-        async with archive_of(surroundings) as archive:
+        async with archive_of(surroundings) as archive, aclosing(Darkroom()) as darkroom:
             web.archive, notes.notes = archive, node.notes
+            web.pictures = Pictures(archive, darkroom)
             yield
 
     return Extension("images", PREFIX, rows=rows(web), opened=opened)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from binascii import a2b_base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from struct import pack, unpack
 from typing import Any
+
+from dicom_bridge.segmented_palette import expanded
 
 Json = Mapping[str, Any]
 
@@ -20,6 +23,8 @@ FLOATS = {"7FE00008": 32, "7FE00009": 64}
 
 LUTS = ("00283000", "00283010")
 """The sequences of look-up tables for the values of a modality, and for the window."""
+BIG = "big-endian"
+"""Among the bulk of look-up tables, that their words have the upper byte first."""
 LUT_DESCRIPTOR, LUT_DATA = "00283002", "00283006"
 PALETTE_DESCRIPTORS = ("00281101", "00281102", "00281103")
 PALETTE_DATA = ("00281201", "00281202", "00281203")
@@ -48,6 +53,7 @@ class Pixels:
     transfer_syntax: str
     frames: int = 1
     is_float: bool = False
+    is_in_words: bool = False
 
     @property
     def bytes(self) -> int:
@@ -103,6 +109,7 @@ def pixels_of(json: Json, transfer_syntax: str) -> Pixels:
         transfer_syntax=transfer_syntax,
         frames=number(json, "00280008") or 1,
         is_float=tag in FLOATS,
+        is_in_words=json[tag].get("vr") == "OW",
     )
     _check(found)
     return found
@@ -113,7 +120,9 @@ def _check(found: Pixels) -> None:
     expected = 3 if found.photometric in COLOURS else 1
     wrong = {
         f"BitsAllocated is {found.bits_allocated}": found.bits_allocated not in (1, 8, 16, 32, 64),
-        f"BitsStored is {found.bits_stored} of {found.bits_allocated}": not 0 < found.bits_stored <= found.bits_allocated,
+        f"BitsStored is {found.bits_stored} of {found.bits_allocated}": not 0
+        < found.bits_stored
+        <= found.bits_allocated,
         f"HighBit is {found.high_bit}": not found.bits_stored - 1 <= found.high_bit < found.bits_allocated,
         f"PhotometricInterpretation is {found.photometric[:20]}": found.photometric not in {*COLOURS, *GREYS, PALETTE},
         f"SamplesPerPixel is {found.samples}, for {found.photometric[:20]}": found.samples != expected,
@@ -155,7 +164,7 @@ def _functional(json: Json, kind: str, frame: int) -> Json:
 
 def lut_places(json: Json) -> Iterator[str]:
     """Yield the places of look-up tables whose data is among the bulk."""
-    for tag in PALETTE_DATA:
+    for tag in (*PALETTE_DATA, *SEGMENTED):
         if "BulkDataURI" in json.get(tag, {}):
             yield tag
     for sequence in LUTS:
@@ -170,28 +179,40 @@ def _lut_in(json: Json, sequence: str, blobs: Mapping[str, bytes]) -> Lut | None
     return None
 
 
-def _lut(json: Json, descriptor: str, data: str, blobs: Mapping[str, bytes], place: str) -> Lut | None:
+def _lut(
+    json: Json, descriptor: str, data: str, blobs: Mapping[str, bytes], place: str, *, is_segmented: bool = False
+) -> Lut | None:
     told = numbers(json, descriptor)
     if len(told) != 3 or data not in json:
         return None
     if (content := blobs.get(place)) is None:
         content = inline(json[data])
+    if BIG in blobs and "Value" not in json[data]:
+        content = b"".join(content[at + 1 : at + 2] + content[at : at + 1] for at in range(0, len(content), 2))
+    if is_segmented:
+        content = _unsegmented(content, is_wide=told[2] > 8)
     # A table of 65,536 entries is said to have none: the number has 16 bits (PS3.3, C.7.6.3.1.5).
     entries = told[0] % 65_536 or 65_536
-    if not content or told[2] not in (8, *range(10, 17)) or len(content) < entries * (1 if told[2] == 8 else 2):
-        if told[2] == 8 and content and len(content) >= entries:
-            return Lut(told[1], 8, entries, content)
+    if not 0 < told[2] <= 16 or len(content) < entries * (1 if told[2] == 8 else 2):
         raise NoPicture("It cannot be shown: a look-up table has fewer entries than it says.")
     return Lut(told[1], told[2], entries, content)
+
+
+def _unsegmented(content: bytes, *, is_wide: bool) -> bytes:
+    words = unpack(f"<{len(content) // 2}H", content[: len(content) // 2 * 2]) if is_wide else tuple(content)
+    try:
+        entries = expanded(words)
+    except ValueError as failure:
+        raise NoPicture(f"It cannot be shown: of its palette, {failure}.") from None
+    return pack(f"<{len(entries)}H", *entries) if is_wide else bytes(entries)
 
 
 def _palette(json: Json, blobs: Mapping[str, bytes]) -> tuple[Lut, ...]:
     if text(json, "00280004") != PALETTE:
         return ()
-    if any(tag in json for tag in SEGMENTED):
-        raise NoPicture("It cannot be shown: its palette is segmented, which is not decoded here.")
-    pairs = zip(PALETTE_DESCRIPTORS, PALETTE_DATA, strict=True)
-    found = [_lut(json, descriptor, data, blobs, data) for descriptor, data in pairs]
+    is_segmented = any(tag in json for tag in SEGMENTED)
+    pairs = zip(PALETTE_DESCRIPTORS, SEGMENTED if is_segmented else PALETTE_DATA, strict=True)
+    found = [_lut(json, descriptor, data, blobs, data, is_segmented=is_segmented) for descriptor, data in pairs]
     if not all(found):
         raise NoPicture("It cannot be shown: it has no palette, and its pixels are numbers of one.")
     return tuple(each for each in found if each is not None)

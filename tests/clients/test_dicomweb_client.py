@@ -155,6 +155,25 @@ def test_bulk_data_is_retrieved_by_its_address(client: DICOMwebClient, stored: d
     assert value == dcmread(path).PixelData
 
 
-def test_what_is_not_rendered_is_said(client: DICOMwebClient, stored: dict[str, Path]):
+def path_of(stored: dict[str, Path], name: str) -> Path:
+    return next(path for path in stored.values() if path.name == name)
+
+
+def test_images_are_rendered(client: DICOMwebClient, stored: dict[str, Path]):
+    where = places(path_of(stored, "CT_small.dcm"))
+    assert client.retrieve_instance_rendered(*where).startswith(b"\xff\xd8")
+    assert client.retrieve_instance_rendered(*where, media_types=("image/png",)).startswith(b"\x89PNG")
+    assert client.retrieve_instance_frames_rendered(*where, [1]).startswith(b"\xff\xd8")
+    assert client.retrieve_series_rendered(*where[:2]).startswith(b"\xff\xd8")
     with pytest.raises(HTTPError, match="406"):
-        client.retrieve_instance_rendered(*places(next(iter(stored.values()))))
+        client.retrieve_instance_rendered(*places(path_of(stored, "rtplan.dcm")))
+
+
+def test_frames_are_decompressed_for_who_does_not_say_how_they_are_wanted(
+    client: DICOMwebClient, stored: dict[str, Path]
+):
+    path = path_of(stored, "MR_small_RLE.dcm")
+    (frame,) = client.retrieve_instance_frames(*places(path), [1], media_types=("application/octet-stream",))
+    assert frame == dcmread(path).pixel_array.tobytes()
+    (frame,) = client.retrieve_instance_frames(*places(path), [1])
+    assert frame

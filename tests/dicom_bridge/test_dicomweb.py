@@ -272,13 +272,13 @@ def compressed(server: Served) -> str:
         ('multipart/related; type="image/jpeg"; transfer-syntax=1.2.840.10008.1.2.4.50', 200),
         ("multipart/related; type=application/octet-stream; transfer-syntax=*", 200),
         ('multipart/related; type="image/jp2", multipart/related; type="image/jpeg"', 200),
-        ("multipart/related; type=application/octet-stream", 406),
-        ('multipart/related; type="image/jls"', 406),
-        ('multipart/related; type="image/jpeg"; transfer-syntax=1.2.840.10008.1.2.4.70', 406),
-        ("application/octet-stream", 406),
+        ("multipart/related; type=application/dicom+xml", 406),
+        ('multipart/related; type="image/jpeg"; transfer-syntax=1.2.840.10008.1.2.4.51', 406),
+        ("application/octet-stream; transfer-syntax=1.2.840.10008.1.2.4.91", 406),
+        ("text/html", 406),
     ],
 )
-def test_compressed_frames_are_sent_as_stored_or_not_at_all(server: Served, compressed: str, accept: str, status: int):
+def test_compressed_frames_are_sent_as_stored_where_asked(server: Served, compressed: str, accept: str, status: int):
     answer = get(server, f"{compressed}/frames/1", accept)
     assert answer.status_code == status, answer.text
     if status == 406:
@@ -319,10 +319,6 @@ def test_no_study_is_sent_in_part(server: Served, compressed: str):
         (f"{INSTANCE}/bulkdata/..%2F..%2Fetc", 400),
         ("studies/..%2F1", 404),
         ("studies/1.2.a/metadata", 400),
-        (f"{INSTANCE}/rendered", 406),
-        (f"{INSTANCE}/rendered?viewport=1000000,1000000", 406),
-        (f"{INSTANCE}/frames/1/rendered", 406),
-        ("studies/1.2.3/thumbnail", 406),
         ("patients", 404),
     ],
 )
@@ -463,7 +459,7 @@ def test_a_study_is_open_on_all_paths_or_on_none(contents: dict[str, bytes]):
             server.service.fhir.authenticator = Known("user/*.cruds", facility, role="his")
             assert server.send("DELETE", f"{WEB}/studies/1.2.4").status_code == 404
     assert statuses == {
-        "district": {"1.2.3": {200, 406}, "1.2.4": {404}},
+        "district": {"1.2.3": {200}, "1.2.4": {404}},
         "elsewhere": {"1.2.3": {404}, "1.2.4": {404}},
     }
 
