@@ -40,6 +40,7 @@ from fhir_server.national.table import ROUTES as VIEW_ROUTES
 from fhir_server.operations.table import ROUTES as OPERATION_ROUTES
 from fhir_server.part import Part
 from fhir_server.repository.attempt import Means, Rules
+from fhir_server.repository.check import WriteCheck
 from fhir_server.repository.codes import Codes
 from fhir_server.repository.conformance import StoredDefinitions
 from fhir_server.repository.coverage import Coverage
@@ -198,8 +199,16 @@ class Service:
         try:
             stored = StoredDefinitions(store, self._definitions)
             await stored.load()
+            checks = tuple(check for extension in self.extensions for check in extension.checks)
             node = await composed(
-                store, self._definitions, self._settings, self._origin, self.fhir, stored, self.entrance.security
+                store,
+                self._definitions,
+                self._settings,
+                self._origin,
+                self.fhir,
+                stored,
+                self.entrance.security,
+                checks,
             )
             await node.coverage.establish()
             self.fhir.context = node
@@ -238,6 +247,7 @@ async def composed(
     service: FhirService,
     stored: StoredDefinitions,
     security: Mapping[str, Any],
+    checks: Sequence[WriteCheck],
 ) -> Node:
     """Return the node over a store: everything that handlers work with."""
     bases = tuple(filter(None, (settings.base_url, *origin.bases)))
@@ -270,6 +280,7 @@ async def composed(
             limits=limits_of(settings),
         ),
         gaps=coverage.gaps,
+        checks=checks,
     )
     access = await access_over(means, settings, base_of(settings, origin))
     return Node(

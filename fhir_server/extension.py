@@ -25,6 +25,7 @@ from starlette.routing import Route as WebRoute
 from fhir_server.access.caller import Caller
 from fhir_server.audit.account import Account
 from fhir_server.errors import FhirError, Invalid
+from fhir_server.repository.check import WriteCheck
 from fhir_server.resource.instant import Clock
 from fhir_server.rest.authentication import purposed
 from fhir_server.rest.exchange import Exchange, Route
@@ -150,7 +151,7 @@ def nothing_endless() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """What is added: `rows` below `prefix`, FHIR operations, listeners, and work that never ends by itself.
+    """What is added: `rows` below `prefix`, FHIR operations, checks of writes, listeners, and work that never ends.
 
     `opened` is held open while the server runs: files, connections. `work` is begun after it, in every process, and
     begun again where it fails. `stopping` is called when the server begins to stop: answers that never end by
@@ -161,6 +162,7 @@ class Extension:
     prefix: str = ""
     rows: Sequence[Row] = ()
     operations: Sequence[Operation] = ()
+    checks: Sequence[WriteCheck] = ()
     listeners: Sequence[Listener] = ()
     work: Sequence[Callable[[Node], Awaitable[None]]] = ()
     opened: Callable[[Node], AbstractAsyncContextManager[None]] = nothing_open

@@ -74,9 +74,6 @@ class Settings(BaseSettings):
             raise ValueError(message) from error
         return name
 
-    @field_validator("base_url")
-    @classmethod
-    def _has_no_slash_at_its_end(cls, url: str) -> str:
     @field_validator("archive")
     @classmethod
     def _is_archive(cls, text: str) -> str:
@@ -85,6 +82,9 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return text
 
+    @field_validator("base_url")
+    @classmethod
+    def _has_no_slash_at_its_end(cls, url: str) -> str:
         if url and not url.startswith(("http://", "https://")):
             message = f"{url!r} is not the URL of a server, such as https://fhir.example.vn/fhir"
             raise ValueError(message)

@@ -40,6 +40,7 @@ STATUS_OF: Mapping[str, Mapping[State, tuple[str, ...]]] = {
 """The statuses that go with a state; what has another gets the first of them."""
 
 PAST = frozenset({"cancelled", "entered-in-error", "noshow"})
+MADE = frozenset({"booked", "arrived", "checked-in", "fulfilled"})
 TAKING_TIME = frozenset({"pending", "booked", "arrived", "checked-in"})
 
 
@@ -124,8 +125,8 @@ class Case:
 
     @property
     def appointment(self) -> Json | None:
-        """The Appointment that takes place, or took place."""
-        return next((each for each in reversed(self.of("Appointment")) if each.get("status") not in PAST), None)
+        """The Appointment that takes place, or took place; one that is merely held is none."""
+        return next((each for each in reversed(self.of("Appointment")) if each.get("status") in MADE), None)
 
     @property
     def encounter(self) -> Json | None:
@@ -214,10 +215,14 @@ def settled(case: Case, state: State, moment: Moment) -> None:
         plan_session(case, moment)
     for task in case.of("Task"):
         _settle_task(case, task, state, moment)
-    for kind, statuses in STATUS_OF.items():
-        for body in case.of(kind):
-            if state in statuses:
-                _settle(body, statuses[state], moment)
+    main = {"ServiceRequest": case.service_request, "Appointment": case.appointment, "Encounter": case.encounter}
+    for kind, body in main.items():
+        if body is not None and state in STATUS_OF[kind]:
+            _settle(body, STATUS_OF[kind][state], moment)
+    if state not in ("accepted", "held", "booked"):
+        for body in case.of("Appointment"):
+            if body.get("status") not in MADE:
+                _settle(body, ("cancelled", "noshow", "entered-in-error"), moment)
     _settle_slots(case)
     encounter = case.encounter
     if encounter is not None and state in ("finished", "closed"):
@@ -230,10 +235,10 @@ def _settle_task(case: Case, task: Json, state: State, moment: Moment) -> None:
     known = state_of(task.get("status"), words.code(task.get("businessStatus"), words.STATE))
     if not is_main and (state not in ("closed", "cancelled") or known not in OPEN):
         return
-    status, business = TASK_OF[state]
-    wanted = concept(words.STATE, business)
-    if (task.get("status"), task.get("businessStatus")) != (status, wanted):
-        task.update(status=status, businessStatus=wanted, lastModified=moment.now)
+    if known != state:
+        # One that tells of the state already is left as it was written, and its version too.
+        status, business = TASK_OF[state]
+        task.update(status=status, businessStatus=concept(words.STATE, business), lastModified=moment.now)
 
 
 def _settle(body: Json, wanted: tuple[str, ...], moment: Moment) -> None:
@@ -368,14 +373,30 @@ def _book(case: Case, given: Given, moment: Moment) -> None:
     held = case.resources.get(("Appointment", given.hold.partition("/")[2])) if given.hold else None
     appointment = held if held is not None else case.make("Appointment", moment.new_id(), status="booked")
     appointment["status"] = "booked"
+    words.extended(appointment, (), instead_of=words.HOLD)
     appointment.setdefault("basedOn", [reference(case.path)])
     category = case.service_request.get("category")
     appointment.setdefault("serviceType", [each for each in category if words.code(each, words.ACTIVITY)]
                            if isinstance(category, list) else [])  # fmt: skip
-    _set_time(appointment, given)
+    describe(case, appointment, given)
+    plan_session(case, moment)
+
+
+def hold(case: Case, given: Given, until: str, moment: Moment) -> Json:
+    """Take in an Appointment that keeps its time from others until a moment, and no longer."""
+    appointment = case.make("Appointment", moment.new_id(), status="pending", basedOn=[reference(case.path)])
+    words.extended(appointment, [{"url": words.HOLD, "valueInstant": until}])
+    describe(case, appointment, given)
+    _settle_slots(case)
+    return appointment
+
+
+def describe(case: Case, appointment: Json, given: Given) -> None:
+    """Say in an Appointment when it is, and who takes part."""
+    if given.start:
+        _set_time(appointment, given)
     if given.participants or "participant" not in appointment:
         appointment["participant"] = list(participants(case, given))
-    plan_session(case, moment)
 
 
 def participants(case: Case, given: Given) -> Iterator[Json]:

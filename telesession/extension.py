@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from fhir_server.extension import Extension, Surroundings
+from telesession.booking import Booking
+from telesession.following import Following
+from telesession.legality import Legality
 from telesession.workflow import Workflow
 
 PREFIX = "/telesession"
@@ -11,4 +14,10 @@ PREFIX = "/telesession"
 def telesession(surroundings: Surroundings) -> Extension:
     """Return the extension."""
     workflow = Workflow(f"{surroundings.base.removesuffix('/fhir')}{PREFIX}/sessions")
-    return Extension("telesession", PREFIX, operations=workflow.operations())
+    return Extension(
+        "telesession",
+        PREFIX,
+        operations=(*workflow.operations(), *Booking(workflow).operations()),
+        checks=Legality(surroundings.clock).checks(),
+        listeners=(Following(workflow.moment).listener(),),
+    )

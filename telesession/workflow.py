@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from fhir_server.access.caller import Caller
-from fhir_server.errors import Conflict, FhirError, Forbidden, Issue, NotFound, PreconditionFailed, Unprocessable
+from fhir_server.errors import Conflict, Issue, NotFound, PreconditionFailed, Unprocessable
 from fhir_server.resource.identity import time_ordered_ids
 from fhir_server.resource.instant import epoch_milliseconds, instant
 from fhir_server.rest.argument import Arguments, Input, Part, parameters
@@ -18,7 +19,8 @@ from telesession.case import Case, Given, Moment, happened, implied, settled
 from telesession.consultation import EVENTS, Consultation, Event, Message, Refused, Side
 from telesession.demand import unmet
 from telesession.gathering import gathered, stored
-from telesession.vocabulary import path_of
+from telesession.legality import failure_of, sides_of
+from telesession.vocabulary import objects, path_of
 
 ATTEMPTS = 10
 DEFINITION = "urn:nhipcau:OperationDefinition:tele-{}"
@@ -81,23 +83,44 @@ class Workflow:
         case = await gathered(node, exchange.id)
         _known(case)
         settled(case, implied(case), self.moment(node))
-        return told(case, await sides_of(node, exchange.caller, case), ())
+        return told(case, await self.sides(node, exchange.caller, case), ())
 
     async def bring(self, event: Event, node: Node, exchange: Exchange, arguments: Arguments) -> dict[str, Any]:
         """Let an event happen; return what came of it. Raise Conflict, Forbidden or Unprocessable where it may not."""
         await node.repository.read("ServiceRequest", exchange.id)
         given = given_in(arguments, exchange.caller)
+        again = False
         for _ in range(ATTEMPTS):
             case = await gathered(node, exchange.id, given.slots)
-            sides = await sides_of(node, exchange.caller, case)
+            given = as_held(case, given)
+            sides = await self.sides(node, exchange.caller, case)
             try:
                 self._happen(node, case, event, given, sides)
                 changed = [f"{each['resourceType']}/{each['id']}" for each in case.changed()]
                 await stored(node, case)
             except PreconditionFailed:
                 continue
+            except Conflict:
+                # Perhaps another did the same meanwhile: then that is what there is now, else it is refused again.
+                if again:
+                    raise
+                again = True
+                continue
             return told(case, sides, changed)
         raise Conflict("Others change the same consultation again and again; nothing was written. Try again.")
+
+    async def sides(self, node: Node, caller: Caller, case: Case) -> frozenset[Side]:
+        """The sides of a consultation that a caller stands on."""
+        return sides_of(caller, await node.repository.identities(), case)
+
+    def refuse_unless(self, case: Case, event: Event, sides: frozenset[Side]) -> None:
+        """Raise Conflict or Forbidden unless these sides may bring an event now."""
+        consultation = replace(_known(case), state=implied(case))
+        if event not in consultation.allowed(sides):
+            try:
+                consultation.after(Message(event, sides, frozenset({"start", "end"})))
+            except Refused as refused:
+                raise failure_of(refused, case) from None
 
     def _happen(self, node: Node, case: Case, event: Event, given: Given, sides: frozenset[Side]) -> None:
         consultation = _known(case)
@@ -123,18 +146,6 @@ def _known(case: Case) -> Consultation:
     return consultation
 
 
-def failure_of(refused: Refused, case: Case) -> FhirError:
-    """The failure that tells of a refused event, with the allowed ones."""
-    allowed = ", ".join(refused.allowed) or "none"
-    fix = f"Events that you may bring now: {allowed}."
-    where = (case.path,)
-    if refused.reason == "side":
-        return Forbidden(Issue("error", "forbidden", refused.text, where, fix=fix))
-    if refused.reason == "missing":
-        return Unprocessable(Issue("error", "required", refused.text, fix=fix))
-    return Conflict(Issue("error", "conflict", refused.text, where, fix=fix))
-
-
 def _refuse_unfit(case: Case, event: Event, given: Given, consultation: Consultation) -> None:
     """Raise for facts that contradict what there is."""
     if event == "submit":
@@ -153,24 +164,18 @@ def _refuse_unfit(case: Case, event: Event, given: Given, consultation: Consulta
             if booked != [start, end]:
                 text = f"{case.path} is booked for {appointment.get('start')} already."
                 raise Conflict(Issue("error", "conflict", text, fix="To move it, call $tele-reschedule."))
+    refuse_taken_slots(case, given)
+
+
+def refuse_taken_slots(case: Case, given: Given) -> None:
+    """Raise NotFound for a Slot that is none, Conflict for one that is not free."""
+    own = {path_of(slot) for each in case.of("Appointment") for slot in objects(each, "slot")}
     for path in given.slots:
-        if ("Slot", path.partition("/")[2]) not in case.resources:
+        slot = case.resources.get(("Slot", path.partition("/")[2]))
+        if slot is None:
             raise NotFound(f"There is no {path}.")
-
-
-async def sides_of(node: Node, caller: Caller, case: Case) -> frozenset[Side]:
-    """The sides of a consultation that a caller stands on; whoever runs the server stands on all."""
-    if caller.kind == "local":
-        return frozenset({"requester", "hub", "patient"})
-    identities = await node.repository.identities()
-    found: set[Side] = set()
-    if any(f"Organization/{each}" in identities for each in case.facilities[:1]):
-        found.add("requester")
-    if case.hub in identities:
-        found.add("hub")
-    if "patient" in caller.roles and case.patient and case.patient in (caller.fhir_user, f"Patient/{caller.patient}"):
-        found.add("patient")
-    return frozenset(found)
+        if slot.get("status") != "free" and path not in own:
+            raise Conflict(Issue("error", "conflict", f"{path} is {slot.get('status')}.", ("Appointment.slot",)))
 
 
 def given_in(arguments: Arguments, caller: Caller) -> Given:
@@ -198,6 +203,18 @@ def given_in(arguments: Arguments, caller: Caller) -> Given:
         participants=tuple(each for each in people if each[0]),
         hold=next(iter(paths("hold")), ""),
     )
+
+
+def as_held(case: Case, given: Given) -> Given:
+    """What came with an event, the time of what is held included; raise NotFound where nothing is."""
+    if not given.hold:
+        return given
+    held = case.resources.get(("Appointment", given.hold.partition("/")[2]))
+    if held is None:
+        raise NotFound(f"{given.hold} holds no time for {case.path}.")
+    slots = tuple(path_of(each) for each in objects(held, "slot"))
+    start, end = given.start or str(held.get("start")), given.end or str(held.get("end"))
+    return replace(given, start=start, end=end, slots=given.slots or slots)
 
 
 def told(case: Case, sides: frozenset[Side], changed: Sequence[str]) -> dict[str, Any]:

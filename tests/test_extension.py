@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from base64 import b64decode
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,15 +17,16 @@ from starlette.responses import JSONResponse, Response
 from fhir_server import extension
 from fhir_server.access.caller import Caller
 from fhir_server.access.scope import NOTHING, parse_scopes
-from fhir_server.errors import Forbidden, NotFound
+from fhir_server.errors import Conflict, Forbidden, Issue, NotFound
 from fhir_server.extension import Extension, Listener, Row, Surroundings, Visit, installed
+from fhir_server.repository.check import Around, WriteCheck, Written
 from fhir_server.rest.argument import Arguments
 from fhir_server.rest.exchange import Exchange
 from fhir_server.rest.node import Node
 from fhir_server.rest.operation import Operation
 from fhir_server.store.protocol import Version
 from tests.access.world import country
-from tests.serving import outcome, serving
+from tests.serving import Served, outcome, serving
 
 PATIENT = {"resourceType": "Patient", "name": [{"family": "Nguyễn"}]}
 
@@ -248,6 +249,56 @@ def test_an_extension_knows_its_surroundings(diary: Diary, tmp_path):
         assert diary.surroundings.data == tmp_path
         assert diary.surroundings.base == "http://node/fhir"
         assert diary.surroundings.settings.time_zone == "Asia/Bangkok"
+
+
+class Ward:
+    """An extension that keeps a ward: two beds at most, none renamed, a warning for each that is written."""
+
+    def make(self, _surroundings: Surroundings) -> Extension:
+        return Extension("ward", checks=(WriteCheck(frozenset({"Location"}), self.check),))
+
+    @staticmethod
+    async def check(written: Written, around: Around) -> Sequence[Issue]:
+        if written.body is None:
+            return ()
+        if written.former is not None and written.former["name"] != written.body["name"]:
+            raise Conflict("A bed keeps its name.")
+        if written.former is None and len(await around.found("Location", [("name", "bed")])) > 2:
+            raise Conflict("The ward is full.")
+        return (Issue("warning", "informational", "The ward is kept."),)
+
+
+BED = {"resourceType": "Location", "name": "bed"}
+
+
+@pytest.fixture(params=["sqlite", "mongodb"])
+def ward(request: pytest.FixtureRequest) -> Iterator[Served]:
+    chosen = {"mongodb": request.getfixturevalue("mongodb")} if request.param == "mongodb" else {}
+    with serving(extensions=[Ward().make], **chosen) as server:
+        yield server
+
+
+def test_a_check_decides_within_the_write(ward: Served):
+    answers = ward.ask_together([("POST", "Location", BED, {})] * 16)
+    assert sorted(answer.status_code for answer in answers) == [201] * 2 + [409] * 14
+    outcome(ward.ask("POST", "Location", BED), 409, "conflict")
+
+
+def test_a_check_sees_what_is_written_together(ward: Served):
+    entry = {"resource": BED, "request": {"method": "POST", "url": "Location"}}
+    three = {"resourceType": "Bundle", "type": "transaction", "entry": [entry] * 3}
+    told = outcome(ward.ask("POST", "", three), 409, "conflict")
+    assert told["expression"] == ["Bundle.entry[0]"]
+    two = ward.ask("POST", "", {**three, "entry": [entry] * 2})
+    assert two.status_code == 200, two.text
+
+
+def test_a_check_sees_what_was_there_before(ward: Served):
+    bed = ward.create(BED)
+    outcome(ward.put({**bed, "name": "sofa"}), 409, "conflict")
+    answer = ward.put({**bed, "mode": "instance"}, prefer="return=OperationOutcome")
+    assert "The ward is kept." in answer.text
+    assert ward.ask("DELETE", f"Location/{bed['id']}").status_code == 204
 
 
 def test_extensions_are_found_by_their_group_in_the_order_of_names(monkeypatch: pytest.MonkeyPatch):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 
@@ -25,6 +26,8 @@ from fhir_server.errors import (
     Unprocessable,
 )
 from fhir_server.patch.apply import apply_patch
+from fhir_server.repository.check import WriteCheck, Written
+from fhir_server.repository.checking import Surroundings
 from fhir_server.repository.history import Span
 from fhir_server.repository.intake import REFERRING, Intake, Prepared
 from fhir_server.repository.labelling import label_rows
@@ -66,7 +69,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What every attempt works with; `gaps` says which parameters of a plan do not reach all resources."""
+    """What every attempt works with; `gaps` says which parameters of a plan do not reach all resources.
+
+    `checks` are those of extensions.
+    """
 
     store: Store
     definitions: Definitions
@@ -78,6 +84,7 @@ class Means:
     span: Span
     rules: Rules
     gaps: Callable[[Plan], tuple[Issue, ...]]
+    checks: Sequence[WriteCheck] = ()
 
 
 @dataclass(slots=True)
@@ -92,6 +99,7 @@ class Step:
     keys: tuple[Key, ...] = ()
     existing: Version | None = None
     sent: Sent | None = None
+    warnings: tuple[Issue, ...] = ()
 
 
 class Attempt:
@@ -135,6 +143,8 @@ class Attempt:
                     await self._label(step, self._permission)
             if number % PREPARED_IN_A_ROW == 0:
                 await asyncio.sleep(0)
+        if self._means.checks:
+            await self._check()
         if self._means.rules.integrity:
             self._guard()
             if self._permission is not None:
@@ -201,6 +211,27 @@ class Attempt:
         change = self._changes[step.first]
         label = await permission.label(step.key, step.sent.body, change.rows)
         self._changes[step.first] = replace(change, label=label.text(), rows=labelled(change.type, change.rows, label))
+
+    async def _check(self) -> None:
+        """Let extensions check what is written; what they decided by must be so when it is committed."""
+        around = Surroundings(self._means, self._permission, self._body, self._deleted.__contains__, self._overlaid)
+        for index, change in enumerate(self._changes):
+            checks = [each for each in self._means.checks if change.type in each.types]
+            if not checks:
+                continue
+            key, step = (change.type, change.id), self._steps_of_changes[index]
+            number, former = await around.stored(key)
+            if change.if_match is None and change.method != "POST":
+                self._changes[index] = replace(change, if_match=number)
+            written = Written(*key, former, self._body(key), around.caller)
+            with placed(step.write.place):
+                for each in checks:
+                    step.warnings += tuple(await each.check(written, around))
+        self._expectations += around.expectations
+
+    def _body(self, key: Key) -> Mapping[str, Any] | None:
+        step = self._made.get(key)
+        return None if step is None or step.sent is None else step.sent.body
 
     async def _refuse_hidden(self, permission: Permission) -> None:
         """Raise ExistenceUnmet for new references to what is not there for the caller."""
@@ -436,7 +467,7 @@ class Attempt:
             advised = step.write.advised and step.sent is not None
             issues = self._means.intake.advice(step.sent.body) if advised and step.sent is not None else ()
             more = tuple(outcome.version for outcome in outcomes[1:] if outcome.version is not None)
-            return Saved(outcomes[0].effect, outcomes[0].version, issues, more)
+            return Saved(outcomes[0].effect, outcomes[0].version, (*issues, *step.warnings), more)
         if step.write.method == "POST" and step.keys:
             twin = self._made.get(step.keys[0])
             version = step.existing if twin is None else committed.outcomes[twin.first].version
