@@ -29,6 +29,7 @@ from fhir_server.access.caller import Caller
 from fhir_server.auth.entrance import entrance
 from fhir_server.auth.event import Event
 from fhir_server.auth.records import records_at
+from fhir_server.bulk.export import Exports
 from fhir_server.definitions.registry import Definitions
 from fhir_server.extension import Make, Surroundings, attended, fhir_routes, web_routes
 from fhir_server.interactions.routes import ROUTES
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from fhir_server.audit.trail import Trail
 
 DATABASE = "nhipcau.sqlite"
+EXPORTS = "exports"
 KEY_FILE = "cursor.key"
 KEY_NOTE = "cursor key"
 TRAIL: Part[type[Trail]] = Part("fhir_server.audit.trail:Trail")
@@ -139,7 +141,8 @@ class Service:
         self._origin = origin
         records = partial(records_at, origin.data, origin.database)
         self.entrance = entrance(settings, records, base_of(settings, origin), origin.clock, self.ask, self.tell)
-        more = (*self.entrance.routes, *fhir_routes(self.extensions))
+        self.exports = Exports(origin.data / EXPORTS)
+        more = (*self.entrance.routes, *self.exports.routes, *fhir_routes(self.extensions))
         router = Router((*ROUTES, *OPERATION_ROUTES, *VIEW_ROUTES, *more), definitions.resource_types)
         self.fhir = FhirService(router, definitions, settings, request_ids(), self._observe)
         self.fhir.authenticator = self.entrance.authenticator
@@ -222,6 +225,7 @@ class Service:
             following = [asyncio.create_task(node.coverage.follow()), asyncio.create_task(self.entrance.follow())]
             if works:
                 following.append(asyncio.create_task(jobs.follow()))
+                following.append(asyncio.create_task(self.exports.follow(node)))
                 if node.repository.is_guarded:
                     trail = TRAIL.load()(store, self._origin.data, self._origin.clock, self._settings.audit_days)
                     following.append(asyncio.create_task(trail.follow()))

@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     logged_requests: Literal["failed", "all"] = "failed"
     organization: str = ""
     sharing_consent: Literal["needed", "assumed"] = "needed"
+    export_jobs: int = Field(default=4, gt=0)
+    export_hours: float = Field(default=24.0, gt=0)
+    export_file_entries: int = Field(default=50_000, gt=0)
     view_rows: int = Field(default=100_000, gt=0)
     audit_days: int = Field(default=3653, ge=366)
 

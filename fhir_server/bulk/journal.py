@@ -19,7 +19,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._entries = dict(_entries(path))
+        self._entries = kept_in(path)
         self._file = path.open("ab")
 
     def __enter__(self) -> Self:
@@ -45,6 +45,11 @@ class Journal:
         """Start anew."""
         self._entries.clear()
         self._file.truncate(0)
+
+
+def kept_in(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the last entries that a file holds by their names, none where there is no file."""
+    return dict(_entries(path))
 
 
 def _entries(path: Path) -> list[tuple[str, dict[str, Any]]]:

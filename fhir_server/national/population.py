@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from fhir_server.errors import Invalid, Issue
-from fhir_server.resource.exact import may_lose, parse_exact
-from fhir_server.resource.parsing import parse
 from fhir_server.resource.reference import parse_reference
 from fhir_server.rest.compartment import PATIENT, in_compartment, members
 from fhir_server.rest.node import Node
+from fhir_server.rest.subset import read_stored
 from fhir_server.search.plan import EVERYTHING, And, Plan, Predicate, Updated
 
 PAGE = 200
@@ -48,7 +47,7 @@ class Stored:
         while True:
             page = await repository.page(Plan({kind: predicate}), PAGE, cursor)
             for version in page.matches:
-                yield body_of(version.body or b"")
+                yield read_stored(version.body or b"")
             cursor = page.following
             if cursor is None:
                 return
@@ -66,11 +65,6 @@ class Given:
         for body in self._bodies:
             if body.get("resourceType") == kind:
                 yield body
-
-
-def body_of(raw: bytes) -> Body:
-    """Return a stored resource, its decimals as they were written."""
-    return parse_exact(raw) if may_lose(raw) else parse(raw)
 
 
 async def patients_of(node: Node, base: str, patient: str | None, groups: Sequence[str]) -> tuple[str, ...] | None:

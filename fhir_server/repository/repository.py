@@ -25,8 +25,9 @@ from fhir_server.repository.trail import KIND as EVENTS
 from fhir_server.repository.trail import Trail
 from fhir_server.repository.write import Found, Saved, Write, placed
 from fhir_server.search.contained import Alone
-from fhir_server.search.plan import Plan
+from fhir_server.search.plan import Plan, Predicate
 from fhir_server.search.query import Query
+from fhir_server.store.pending import holds
 from fhir_server.store.protocol import (
     ExistenceUnmet,
     ExpectationUnmet,
@@ -229,6 +230,10 @@ class Repository:
         """What a search asks for; raise Invalid, Unsupported or TooCostly."""
         now = int(self._means.clock() * 1000)
         return self._means.searcher.query(types, pairs, lenient=lenient, compartment=compartment, now=now)
+
+    def matches(self, version: Version, predicate: Predicate) -> bool | None:
+        """Whether a version matches a predicate; None where that takes more than the resource itself."""
+        return holds(predicate, version.id, self._means.intake.indexed(version).rows)
 
     def alone(self, version: Version, alone: Alone) -> Iterator[tuple[str, bytes]]:
         """Yield what matches of a container and what it contains, each by its fragment (empty: itself) and its JSON."""

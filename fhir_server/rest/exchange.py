@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -100,7 +100,8 @@ class Exchange:
 class Reply:
     """An answer: `body` is a resource in JSON, unless `media_type` says what else it is.
 
-    `version` gives ETag and Last-Modified; `location` is a path below the base.
+    `version` gives ETag and Last-Modified; `location` is a path below the base. `chunks`, where they are given, are
+    sent as they come in the place of `body`, in the form that they have.
     """
 
     status: int
@@ -109,6 +110,7 @@ class Reply:
     location: str | None = None
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     media_type: bytes | None = None
+    chunks: AsyncIterator[bytes] | None = None
 
 
 Handler = Callable[[Any, Exchange], Awaitable[Reply]]

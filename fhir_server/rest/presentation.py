@@ -45,6 +45,8 @@ def finished(reply: Reply, exchange: Exchange, definitions: Definitions, packed_
     if reply.status in WITHOUT_BODY:
         return headers, b""
     body, form = reply.body, exchange.representation
+    if reply.chunks is not None:
+        return [*headers, (b"content-type", reply.media_type or JSON)], b""
     if reply.media_type is not None:
         headers.append((b"content-type", reply.media_type))
     elif body:

@@ -15,7 +15,7 @@ import orjson
 from fhir_server.access.caller import LOCAL, Caller
 from fhir_server.audit.account import Account
 from fhir_server.definitions.registry import Definitions
-from fhir_server.errors import FhirError, Invalid, Issue, Unavailable, operation_outcome
+from fhir_server.errors import FhirError, Invalid, Issue, Throttled, Unavailable, operation_outcome
 from fhir_server.rest.auditing import Auditing
 from fhir_server.rest.authentication import OPEN, Authenticator, NobodyAsked, check_scopes, purposed
 from fhir_server.rest.body import Disconnected, Receive, read_body
@@ -119,6 +119,9 @@ class FhirService:
         headers, body = self._finished(reply, exchange)
         self.cors.allow(exchange, headers, to_all=route is not None and route.interaction in OPEN)
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        if reply.chunks is not None and exchange.method != "HEAD":
+            async for chunk in reply.chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": body})
         self._observe(route, reply.status, perf_counter() - started, exchange.request_id)
 
@@ -158,7 +161,7 @@ class FhirService:
             reply.headers.append((b"allow", ", ".join(failure.allowed).encode()))
         if isinstance(failure, NoToken | BadToken | ScopeMissing):
             reply.headers.append((b"www-authenticate", failure.challenge.encode()))
-        if isinstance(failure, Unavailable):
+        if isinstance(failure, Unavailable | Throttled):
             reply.headers.append((b"retry-after", b"%d" % SECONDS_TO_RETRY))
         return reply
 

@@ -9,6 +9,7 @@ import typer
 
 from fhir_server import errors
 from fhir_server.app import Origin, application
+from fhir_server.bulk.export import Exports
 from fhir_server.cli import app
 from fhir_server.definitions.registry import r4
 from fhir_server.errors import FhirError
@@ -20,7 +21,7 @@ from fhir_server.settings import Settings
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 
 
-OPERATIONS = (*OPERATION_ROUTES, *VIEW_ROUTES)
+OPERATIONS = (*OPERATION_ROUTES, *VIEW_ROUTES, *Exports(Path()).routes)
 
 
 def rows(page: str, name: str) -> list[str]:

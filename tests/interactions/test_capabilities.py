@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import pytest
 
+from fhir_server.bulk.export import Exports
 from fhir_server.interactions.routes import ROUTES
 from fhir_server.national.table import OPERATIONS as VIEW_OPERATIONS
 from fhir_server.operations.table import OPERATIONS
@@ -48,7 +51,8 @@ def test_every_operation_is_told(statement):
     told = {each["definition"] for each in statement["rest"][0]["operation"]}
     for each in statement["rest"][0]["resource"]:
         told |= {operation["definition"] for operation in each.get("operation", ())}
-    assert told == {operation.definition for operation in (*OPERATIONS, *VIEW_OPERATIONS)}
+    every = (*OPERATIONS, *VIEW_OPERATIONS, *Exports(Path()).operations())
+    assert told == {operation.definition for operation in every}
 
 
 def test_profiles_are_told(statement):

@@ -1,0 +1,106 @@
+"""Who may export what: never more than a search shows."""
+
+import pytest
+
+from fhir_server.access.caller import Caller
+from fhir_server.access.scope import parse_scopes
+from tests.access.world import program
+from tests.bulk.exports import begun, content, exported, finished
+from tests.serving import BASE, outcome
+
+KINDS = ("Patient", "Observation", "Encounter", "ImagingStudy", "ServiceRequest", "Task", "Consent", "Group", "List")
+
+
+@pytest.fixture(scope="module")
+def asking(world):
+    """A world whose exports are worked on, and what asks as a caller."""
+    following = world.served._portal.start_task_soon(world.served.service.exports.follow, world.served.node)
+    world.table.callers |= {
+        "his-narrow": program("his-narrow", "station-a", "system/Patient.rs system/Observation.rs"),
+        "his-bound": program("his-bound", "station-a", "system/Observation.rs?category=laboratory"),
+        "his-none": program("his-none", "station-a", "system/Patient.r system/Encounter.s"),
+    }
+    yield lambda caller: lambda *arguments, **headers: world.ask(caller, *arguments, **headers)
+    following.cancel()
+
+
+def searched(world, caller):
+    found = set()
+    for kind in KINDS:
+        entries = world.get(caller, f"{kind}?_count=500").json().get("entry", [])
+        found |= {f"{kind}/{entry['resource']['id']}" for entry in entries}
+    return found
+
+
+@pytest.mark.parametrize("caller", ["his-a", "his-b", "his-hub"])
+def test_an_export_has_what_searches_show(world, asking, caller):
+    whole = exported(asking(caller), "$export")
+    assert {key for key in whole if key.partition("/")[0] in KINDS} == searched(world, caller)
+    types = exported(asking(caller), f"$export?_type={','.join(KINDS)}")
+    assert types == searched(world, caller)
+
+
+def test_patients_and_groups_are_those_of_the_caller(asking):
+    assert "Patient/b1" not in exported(asking("his-a"), "Patient/$export")
+    assert {"Patient/a1", "Patient/a2"} <= exported(asking("his-a"), "Group/ga/$export")
+    outcome(asking("his-b")("GET", "Group/ga/$export"), 404, "not-found")
+
+
+def test_without_types_scopes_say_which(asking):
+    kinds = {key.partition("/")[0] for key in exported(asking("his-narrow"), "$export")}
+    assert kinds == {"Patient", "Observation"}
+
+
+@pytest.mark.parametrize(
+    ("caller", "path"),
+    [
+        ("his-narrow", "$export?_type=Encounter"),
+        ("his-narrow", "$export?_type=Patient,Encounter"),
+        ("his-bound", "$export?_type=Observation"),
+        ("his-bound", "$export"),
+        ("his-none", "$export?_type=Patient"),
+        ("his-none", "$export?_type=Encounter"),
+        ("doctor-hub", "$export"),
+        ("worker-a", "Patient/$export"),
+        ("ministry-health", "$export"),
+        ("a1", "Patient/$export"),
+        ("app-of-a1", "Patient/$export"),
+    ],
+)
+def test_exporting_takes_system_scopes_of_every_type_without_conditions(asking, caller, path):
+    outcome(asking(caller)("GET", path), 403, "forbidden")
+
+
+def test_an_export_is_its_callers_alone(asking):
+    ask = asking("his-a")
+    status = begun(ask, "$export?_type=Patient")
+    manifest = finished(ask, status)
+    path = manifest["output"][0]["url"].removeprefix(f"{BASE}/")
+    for other in ("his-b", "doctor-hub", "a1"):
+        for method, asked in (("GET", status), ("DELETE", status), ("GET", path)):
+            outcome(asking(other)(method, asked), 404, "not-found")
+    assert content(ask, manifest["output"][0])
+
+
+def test_a_token_with_less_than_was_exported_opens_nothing(world, asking):
+    ask = asking("his-a")
+    status = begun(ask, "$export?_type=Patient,Observation")
+    manifest = finished(ask, status)
+    whole = world.table.callers["his-a"]
+    less = Caller("client", "his-a", parse_scopes("system/Patient.rs"), whole.roles, None, whole.organizations)
+    world.table.callers["his-a"] = less
+    try:
+        outcome(ask("GET", status), 403, "forbidden")
+        outcome(ask("GET", manifest["output"][0]["url"].removeprefix(f"{BASE}/")), 403, "forbidden")
+    finally:
+        world.table.callers["his-a"] = whole
+
+
+def test_a_view_has_rows_of_what_the_caller_sees_and_no_others(world, asking):
+    def rows(caller):
+        return {row["id"] for row in asking(caller)("GET", "ViewDefinition/patients/$viewdefinition-run").json()}
+
+    for caller in ("his-a", "his-b", "doctor-hub", "a1"):
+        entries = world.get(caller, "Patient?_count=500").json().get("entry", [])
+        assert rows(caller) == {f"Patient/{entry['resource']['id']}" for entry in entries}
+    outcome(asking("his-bound")("GET", "ViewDefinition/patients/$viewdefinition-run"), 403, "forbidden")
