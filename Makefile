@@ -12,7 +12,7 @@ STAMP := .venv/.made-from
 PORT ?= 8080
 ONLY ?=
 
-.PHONY: help setup run test lint types layers docs tables conformance bench e2e fresh lock
+.PHONY: help setup run test lint types layers docs web tables conformance bench e2e fresh lock
 
 help: ## list these targets
 	@sed -nE 's/^([a-z0-9]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 14
@@ -27,11 +27,12 @@ setup: ## make .venv/ with all that running and testing need; instant when nothi
 	npm ci --prefix build/clients --silent --no-audit --no-fund || echo "npm is missing or failed: the test of the npm client will skip."; \
 	bash debian-packages.sh; \
 	echo "$$digest" > $(STAMP)
+	@bash web/build.sh
 
 run: setup ## start the server on this machine (PORT=8080) and say what to open
 	@$(BIN)/nhipcau demo --data build/demo --port $(PORT)
 
-test: setup lint types layers docs ## lint and all tests; the closing line is pytest's
+test: setup lint types layers docs web ## lint and all tests; the closing line is pytest's
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lint: setup ## code style
@@ -43,6 +44,9 @@ types: setup ## static types
 
 layers: setup ## who may import whom
 	@$(BIN)/lint-imports
+
+web: setup ## style, types and tests of the app in the browser
+	@if [ -d web/node_modules ]; then cd web && npm run --silent lint && npm run --silent test; else echo "The app's own tests skip: there is no npm."; fi
 
 docs: setup ## build the documentation into build/docs, warnings are errors
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs

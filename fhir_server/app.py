@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from secrets import token_bytes
 from tempfile import NamedTemporaryFile
@@ -20,10 +19,8 @@ import orjson
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
-from starlette.routing import Route as Page
 
 from fhir_server.access.caller import Caller
 from fhir_server.auth.entrance import entrance
@@ -68,6 +65,7 @@ from fhir_server.search.parameters import Parameters
 from fhir_server.search.plan import NOTHING, Plan
 from fhir_server.search.query import Searcher
 from fhir_server.settings import Settings
+from fhir_server.site import Site
 from fhir_server.store.opening import MongoDatabase, Place, opened
 from fhir_server.store.protocol import Numbered, Store
 from fhir_server.terminology.knowledge import Knowledge
@@ -84,18 +82,6 @@ KEY_NOTE = "cursor key"
 TRAIL: Part[type[Trail]] = Part("fhir_server.audit.trail:Trail")
 COLLECTOR = (100_000, 10, 100)
 """When Python looks for cycles: rarely within a request, since a large Bundle alone is some 50,000 live objects."""
-
-PAGE = resources.files("fhir_server").joinpath("start_page")
-PAGE_FILES = {
-    "/": ("index.html", "text/html"),
-    "/start_page.css": ("start_page.css", "text/css"),
-    "/start_page.js": ("start_page.js", "text/javascript"),
-}
-PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +133,7 @@ class Service:
         self.fhir = FhirService(router, definitions, settings, request_ids(), self._observe)
         self.fhir.authenticator = self.entrance.authenticator
         self.fhir.cors.also = self.entrance.allows_origin
+        self.site = Site(base_of(settings, origin), asks=settings.auth == "on")
         self.web = web_application(self)
         self.is_ready = False
         self.metrics = Metrics()
@@ -381,26 +368,17 @@ def web_application(service: Service) -> FastAPI:
         """Answer what Prometheus asks for."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
-    pages = [Page(path, page(*file)) for path, file in PAGE_FILES.items()]
     extended = web_routes(service.extensions, service.fhir, request_ids())
-    routes: Sequence[BaseRoute] = [*pages, *service.entrance.pages, *extended]
+    routes: Sequence[BaseRoute] = [*service.entrance.pages, *extended]
     made = FastAPI(title="Nhịp Cầu", routes=list(routes), docs_url=None, redoc_url=None, lifespan=lifespan)
     made.add_api_route("/health", health)
     made.add_api_route("/metrics", metrics, response_class=Response)
     made.add_api_route("/ready", ready, response_class=Response)
+    # Any path may be one of the app's: what is the server's own stands before it.
+    made.router.routes.extend(service.site.routes())
     made.add_exception_handler(HTTPException, refused_by_framework)
     made.add_exception_handler(Exception, failed)
     return made
-
-
-def page(name: str, media_type: str) -> Callable[[Request], Awaitable[Any]]:
-    """Return the endpoint of one file of the start page."""
-    content = PAGE.joinpath(name).read_bytes()
-
-    async def endpoint(_request: Request) -> Response:
-        return Response(content, media_type=media_type, headers=PAGE_HEADERS)
-
-    return endpoint
 
 
 def application(

@@ -42,15 +42,6 @@ def test_a_fault_of_the_server_is_not_told_in_detail(server, monkeypatch, caplog
     assert "the inside" not in answer.text
 
 
-def test_the_start_page_needs_nothing_from_elsewhere(server):
-    for path, media_type in (("", "text/html"), ("start_page.css", "text/css"), ("start_page.js", "text/javascript")):
-        answer = page(server, path)
-        assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith(media_type)
-        assert "default-src 'self'" in answer.headers["content-security-policy"]
-        assert "https://" not in answer.text
-
-
 def test_what_no_page_is_at_is_refused_with_an_outcome(server):
     answer = page(server, "nothing")
     assert answer.status_code == 404

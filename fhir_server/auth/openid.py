@@ -49,10 +49,12 @@ def id_token(
 def user_claims(base: str, person: Person, scope: str) -> dict[str, Any]:
     """Return what a program may know of a person, by its scopes."""
     asked = scope.split()
-    told = {"sub": person.login}
+    told: dict[str, Any] = {"sub": person.login}
     if person.fhir_user and "fhirUser" in asked:
         told["fhirUser"] = f"{base}/{person.fhir_user}"
     if "profile" in asked:
         told["name"] = person.name
         told["preferred_username"] = person.login
+        told["roles"] = list(person.roles)
+        told["organizations"] = list(person.organizations)
     return told

@@ -10,6 +10,7 @@ from starlette.routing import Route as Page
 from fhir_server.auth.authenticator import TokenAuthenticator
 from fhir_server.auth.authority import Authority
 from fhir_server.auth.authorization_server import SmartServer
+from fhir_server.auth.browser_app import register_app
 from fhir_server.auth.discovery import capability_security, smart_configuration, smart_route
 from fhir_server.auth.event import Ask, Tell
 from fhir_server.auth.openid import Addresses
@@ -55,6 +56,7 @@ def addresses_of(base: str) -> Addresses:
 def own_entrance(
     settings: Settings, records: Records, base: str, clock: Callable[[], float], ask: Ask, tell: Tell
 ) -> OwnEntrance:
-    """Return the entrance to the server with this FHIR base URL."""
+    """Return the entrance to the server with this FHIR base URL; its own app is registered with it."""
+    register_app(records, base.rpartition("/")[0])
     server = SmartServer(records, Documents(Outbound(settings.outbound_hosts), clock), clock, addresses_of(base))
     return OwnEntrance(Authority(server, settings, ask=ask, tell=tell))

@@ -10,6 +10,7 @@ from fhir_server.auth.account import ACCOUNT, STEPS, Account
 from fhir_server.auth.authenticator import TokenAuthenticator
 from fhir_server.auth.authority import Authority
 from fhir_server.auth.authorize import Authorize
+from fhir_server.auth.browser_app import LogOut
 from fhir_server.auth.endpoints import Endpoints
 from fhir_server.auth.page import style
 from fhir_server.auth.session import Sessions
@@ -25,6 +26,7 @@ def routes(authority: Authority, authenticator: TokenAuthenticator) -> Sequence[
     return [
         *Endpoints(authority, authenticator).routes(),
         Page("/auth/authorize", Authorize(authority, sessions, sign_in).__call__, methods=methods),
+        Page("/auth/logout", LogOut(authority, sessions, sign_in).__call__, methods=["POST"]),
         *(Page(path, account.__call__, methods=methods) for path in (ACCOUNT, *STEPS)),
         Page("/auth/pages.css", style),
     ]

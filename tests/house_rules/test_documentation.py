@@ -69,7 +69,7 @@ def test_every_route_is_documented(tmp_path: Path):
     page = (REFERENCE / "http.md").read_text()
     service = application(r4(), Settings(), Origin(tmp_path))
     pages = {route.path for route in service.web.routes}  # type: ignore[attr-defined]
-    assert {path for path in pages if f" {path}`" not in page} == {"/start_page.css", "/start_page.js"}
+    assert {path for path in pages if f" {path}`" not in page} == set()
     routes = {f"{route.method} /fhir{route.path.rstrip('/')}" for route in ROUTES}
     assert {route for route in routes if f"`{route}`" not in page} == set()
 
