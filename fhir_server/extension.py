@@ -10,7 +10,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import entry_points
 from itertools import chain
 from pathlib import Path
@@ -70,6 +71,15 @@ class Visit:
     caller: Caller
     node: Node
     account: Account | None = None
+    ask: Callable[[], Awaitable[Caller]] | None = None
+
+    async def again(self) -> Visit:
+        """The visit as it would be now, for answers that go on for long; raise BadToken where a token is good no more.
+
+        Whose scopes or facilities have changed is somebody else from then on.
+        """
+        caller = self.caller if self.ask is None else await self.ask()
+        return self if caller is self.caller else replace(self, caller=caller, node=self.node.bound(caller))
 
     def audited(
         self,
@@ -118,6 +128,7 @@ class Row:
     `scopes` are what a caller needs, all of them: a resource type and letters of SMART scopes (c, r, u, d, s) each. A
     failure that `answer` raises, a kind of FhirError, becomes an OperationOutcome. `knows` is asked first whom the
     header Authorization stands for: a caller of the extension's own, who needs no scopes; None leaves it to the server.
+    `takes` is the media type that a POST takes, which OPTIONS tells (Accept-Post).
     """
 
     method: str
@@ -125,6 +136,7 @@ class Row:
     answer: Callable[[Visit], Awaitable[Response]]
     scopes: tuple[tuple[str, str], ...]
     knows: Callable[[str | None], Awaitable[Caller | None]] = none_of_ours
+    takes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,25 +200,51 @@ def web_routes(extensions: Sequence[Extension], service: FhirService, new_id: Ca
     for extension in extensions:
         for row in extension.rows:
             yield WebRoute(extension.prefix + row.path, _endpoint(row, service, new_id), methods=[row.method])
+        for path in dict.fromkeys(row.path for row in extension.rows):
+            takes = next((row.takes for row in extension.rows if row.path == path and row.method == "POST"), "")
+            yield WebRoute(extension.prefix + path, _preflight(takes, service), methods=["OPTIONS"])
+
+
+def _exchange(request: Request, request_id: str) -> Exchange:
+    return Exchange(
+        request.method,
+        request.url.path.split("/")[1:],
+        query=request.scope["query_string"].decode("latin-1"),
+        headers=dict(request.scope["headers"]),
+        request_id=request_id,
+    )
+
+
+def _preflight(takes: str, service: FhirService) -> Callable[[Request], Awaitable[Response]]:
+    """What a browser is told before it calls; nobody is asked who they are."""
+
+    async def endpoint(request: Request) -> Response:
+        exchange = _exchange(request, "")
+        reply = service.cors.preflight(exchange)
+        answer = Response(status_code=int(reply.status), headers={"accept-post": takes} if takes else None)
+        answer.raw_headers += reply.headers
+        service.cors.allow(exchange, answer.raw_headers)
+        return answer
+
+    return endpoint
 
 
 def _endpoint(row: Row, service: FhirService, new_id: Callable[[], str]) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        exchange = Exchange(
-            request.method,
-            request.url.path.split("/")[1:],
-            query=request.scope["query_string"].decode("latin-1"),
-            headers=dict(request.scope["headers"]),
-            request_id=new_id(),
-        )
+        exchange = _exchange(request, new_id())
         exchange.address = request.scope.get("client")
+        answer = await answered(request, exchange)
+        service.cors.allow(exchange, answer.raw_headers)
+        return answer
+
+    async def answered(request: Request, exchange: Exchange) -> Response:
         try:
             await _know(exchange, row, service)
         except FhirError as failure:
             return _refusal(service, failure, exchange)
         account = None if service.auditing is None else service.auditing.open(exchange)
         caller = purposed(exchange)
-        visit = Visit(request, caller, service.context.bound(caller), account)
+        visit = Visit(request, caller, service.context.bound(caller), account, partial(_caller, exchange, row, service))
         answer = await _answer(visit, row, service, exchange)
         return await _accounted(visit, answer, service, exchange)
 
@@ -244,12 +282,13 @@ async def _know(exchange: Exchange, row: Row, service: FhirService) -> None:
     """Learn who asks; raise NoToken or BadToken."""
     if "access_token=" in exchange.query:
         raise Invalid("A token in the URL is not taken: send it in the header Authorization.")
+    exchange.caller = await _caller(exchange, row, service)
+
+
+async def _caller(exchange: Exchange, row: Row, service: FhirService) -> Caller:
     header = exchange.header(b"authorization")
     known = await row.knows(header)
-    if known is not None:
-        exchange.caller = known
-        return
-    exchange.caller = await service.authenticator.authenticate(header)
+    return known if known is not None else await service.authenticator.authenticate(header)
 
 
 def _check_scopes(caller: Caller, row: Row) -> None:

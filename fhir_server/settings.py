@@ -4,8 +4,22 @@ from functools import cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+AE_TITLE = r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$"
+"""Up to 16 characters, none of them a backslash, no blanks around them (DICOM PS3.5, 6.2)."""
+
+
+class DicomPeer(BaseModel):
+    """A program that may talk DICOM to this server: its AE title, where it is, what it may do, how it is answered."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ae_title: str = Field(pattern=AE_TITLE)
+    host: IPvAnyNetwork
+    may: tuple[Literal["store", "worklist", "mpps"], ...] = ("store", "worklist", "mpps")
+    character_set: Literal["ISO_IR 192", "ISO_IR 100", "ISO_IR 6"] = "ISO_IR 192"
 
 
 class Settings(BaseSettings):
@@ -21,6 +35,12 @@ class Settings(BaseSettings):
     image_bytes: int = Field(default=4_000_000_000, gt=0)
     archive: str = ""
     archive_copies_bytes: int = Field(default=10_000_000_000, gt=0)
+    dicom_port: int = Field(default=0, ge=0, le=65_535)
+    dicom_host: str = "127.0.0.1"
+    dicom_ae_title: str = Field(default="NHIPCAU", pattern=AE_TITLE)
+    dicom_peers: tuple[DicomPeer, ...] = ()
+    dicom_associations: int = Field(default=20, gt=0)
+    dicom_pdu_bytes: int = Field(default=131_072, ge=4_096, le=1_048_576)
     json_depth: int = Field(default=64, gt=0, le=150)
     json_keys: int = Field(default=100_000, gt=0)
     bundle_keys: int = Field(default=2_000_000, gt=0)
@@ -50,6 +70,15 @@ class Settings(BaseSettings):
     export_file_entries: int = Field(default=50_000, gt=0)
     view_rows: int = Field(default=100_000, gt=0)
     audit_days: int = Field(default=3653, ge=366)
+
+    media: str = "aiortc"
+    media_addresses: tuple[str, ...] = ()
+    media_ports: str = Field(default="", pattern=r"^(\d{4,5}-\d{4,5})?$")
+    media_packets: int = Field(default=16_000, gt=0)
+    ice_servers: tuple[str, ...] = ()
+    turn_secret: str = ""
+    janus_secret: str = ""
+    janus_admin_key: str = ""
 
     auth: Literal["on", "off"] = "off"
     client_registration: bool = False
@@ -82,6 +111,14 @@ class Settings(BaseSettings):
     def _is_archive(cls, text: str) -> str:
         if text and not text.startswith(("orthanc=http://", "orthanc=https://")):
             message = "it is no archive of images, such as orthanc=http://user:password@127.0.0.1:8042"
+            raise ValueError(message)
+        return text
+
+    @field_validator("media")
+    @classmethod
+    def _is_engine(cls, text: str) -> str:
+        if text not in ("off", "aiortc") and not text.startswith(("janus=http://", "janus=https://")):
+            message = f"{text!r} is no engine of media: off, aiortc, or janus=http://127.0.0.1:8088/janus,..."
             raise ValueError(message)
         return text
 

@@ -74,7 +74,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What an engine can do: whether viewers' offers are answered, and whether connections take an ICE restart."""
+    """What an engine is called and can do: answer viewers' offers, take an ICE restart of a connection."""
 
     name: str
     answers_viewers: bool
@@ -188,7 +188,8 @@ class MediaEngine(Protocol):
         """Make a viewer's connection with as many slots as the offer has media.
 
         Sound slots follow the loudest others; picture slots are filled with the others in the order in which they
-        came. Where `source` is named, all slots show it.
+        came. Where `source` is named, all slots show it; raise Conflict where it sends nothing. An engine that makes
+        counter-offers also does so where nobody sends anything.
         """
         ...
 
@@ -214,6 +215,10 @@ class MediaEngine(Protocol):
 
     async def mute(self, session: str, participant: str, *, is_muted: bool) -> None:
         """Stop a participant's microphone for all others, or let it be heard again."""
+        ...
+
+    async def show(self, session: str, participant: str, mode: Mode) -> None:
+        """Give a participant pictures always, never, or as the network allows, in all of their connections."""
         ...
 
     async def close(self, connection: str) -> None:
@@ -278,6 +283,9 @@ class NoEngine:
 
     async def mute(self, session: str, participant: str, *, is_muted: bool) -> None:
         """Nobody is heard."""
+
+    async def show(self, session: str, participant: str, mode: Mode) -> None:
+        """Nobody sees anything."""
 
     async def close(self, connection: str) -> None:
         """Nothing is open."""

@@ -15,7 +15,7 @@ MOST_CANDIDATES = 100
 MOST_MEDIA = 40
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 _LINE = re.compile(r"([a-z])=(.*)").fullmatch
-_MEDIA = re.compile(r"(audio|video|application) (\d{1,5}) (\S+) ([\w ]+)").fullmatch
+_MEDIA = re.compile(r"(audio|video|application) (\d{1,5}) (\S+) ([\w -]+)").fullmatch
 
 Side = Literal["publish", "view"]
 

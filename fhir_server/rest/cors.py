@@ -9,7 +9,7 @@ from functools import lru_cache
 from fhir_server.rest.exchange import Exchange, Reply
 
 METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
-SHOWN = b"content-location, etag, last-modified, location, x-request-id"
+SHOWN = b"accept-post, content-location, etag, last-modified, link, location, retry-after, x-request-id"
 ALLOWED = (
     b"accept, authorization, content-type, if-match, if-modified-since, if-none-exist, if-none-match, prefer, "
     b"x-request-id"

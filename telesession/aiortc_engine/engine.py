@@ -13,7 +13,8 @@ from typing import Any
 from aiortc.rtcdtlstransport import RTCCertificate
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
-from fhir_server.errors import Invalid, NotFound, Unavailable, Unprocessable
+from fhir_server.errors import Conflict, Invalid, NotFound, Unavailable, Unprocessable
+from fhir_server.settings import Settings
 from telesession.aiortc_engine.feed import Feed
 from telesession.aiortc_engine.gathering import Ports
 from telesession.aiortc_engine.packet import Arrived
@@ -47,6 +48,8 @@ TICKS_OF_REPORT = 10
 TICKS_OF_QUALITY = 50
 MOST_LATE = 0.05
 """Seconds that a turn of the event loop may come late before nobody else is let in."""
+BUSY_PACKETS = 1_000
+"""With less to send than this in a second it is others that make the machine late, and refusing helps nobody."""
 MOST_PACKETS = 16_000
 """Packets sent in a second by one process, above which nobody else is let in: a core carries about 19,000."""
 
@@ -98,6 +101,9 @@ class AiortcEngine:
     async def subscribe(self, session: str, participant: str, offer: str, source: str | None = None) -> Answer:
         """Answer a viewer's offer: each media becomes a slot."""
         check_offer(offer, "view")
+        room = self._rooms.get(session)
+        if source is not None and (room is None or all(each.name != source for each in room.publications)):
+            raise Conflict(f"{source[:60]} sends nothing yet.")
         self._admit()
         peer = Peer(self._means)
         sdp = await self._answer(peer, offer, "sendonly")
@@ -144,6 +150,13 @@ class AiortcEngine:
     async def mute(self, session: str, participant: str, *, is_muted: bool) -> None:
         """Stop a microphone, or let it be heard."""
         self._room(session).mute(participant, is_muted=is_muted)
+
+    async def show(self, session: str, participant: str, mode: Mode) -> None:
+        """Give pictures always, never, or as the network allows."""
+        room = self._rooms.get(session)
+        for viewer in list(room.viewers.values()) if room is not None else ():
+            if viewer.participant == participant and room is not None:
+                room.choose(viewer, (), mode, self._means.clock())
 
     async def tap(self, session: str, hear: Callable[[Heard], None]) -> Callable[[], Awaitable[None]]:
         """Let every packet of a session be heard."""
@@ -232,7 +245,7 @@ class AiortcEngine:
         """Raise Overloaded where one more connection would be felt by those who are in."""
         if self._ticking is None:
             self._ticking = asyncio.create_task(self._tick_on())
-        if self._late > MOST_LATE or self._rate > self._most_packets:
+        if self._rate > self._most_packets or (self._late > MOST_LATE and self._rate > BUSY_PACKETS):
             raise Overloaded(
                 f"The engine is full: {self._rate:,.0f} packets a second, {self._late * 1000:.0f} ms late. Try again."
             )
@@ -276,7 +289,7 @@ class AiortcEngine:
         while True:
             due = loop.time() + SECONDS_OF_TICK
             await asyncio.sleep(SECONDS_OF_TICK)
-            self._late = max(0.8 * self._late, loop.time() - due)
+            self._late = 0.9 * self._late + 0.1 * (loop.time() - due)
             ticks += 1
             try:
                 self._each_tick(ticks)
@@ -349,6 +362,13 @@ class AiortcEngine:
                 lost = max((feed.lost for feed in held.feeds.values()), default=0.0)
                 owner = held.source.participant
                 self._tell(Quality(room.session, owner, connection, 0.0, rate, lost, None, None))
+
+
+def made(settings: Settings, tell: Tell) -> AiortcEngine:
+    """Return the engine as settings have it."""
+    first, _, last = settings.media_ports.partition("-")
+    ports = Ports(settings.media_addresses, int(first or 0), int(last or first or 0))
+    return AiortcEngine(tell, ports, settings.media_packets)
 
 
 def _kept(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:

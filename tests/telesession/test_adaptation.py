@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telesession.adaptation import LEVELS, Adaptation, Line
@@ -72,6 +72,7 @@ def test_a_person_can_ask_for_everything_again():
     assert adaptation.level == "high"
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1000) | st.none(), st.floats(0, 1), st.booleans()), max_size=100))
 def test_any_line_leads_to_a_level(looks: list[tuple[float | None, float, bool]]):
     adaptation = Adaptation()

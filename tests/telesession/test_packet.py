@@ -4,7 +4,7 @@ import struct
 
 import pytest
 from aiortc.rtp import HeaderExtensionsMap, RtpPacket
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telesession.aiortc_engine.losses import MOST_MISSING, MOST_TRIES, Losses
@@ -13,6 +13,7 @@ from telesession.aiortc_engine.packet import HEADER, Extensions, Ids, begins_key
 IDS = Ids(mid=1, send_time=3, level=2)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=1200), st.integers(0, 65_535), st.integers(0, 127), st.text("abc0", max_size=5))
 def test_what_is_written_is_read_again(payload: bytes, sequence: int, level: int, mid: str):
     block = Extensions(IDS, mid).written(send_time(5.5), level)
@@ -25,6 +26,7 @@ def test_what_is_written_is_read_again(payload: bytes, sequence: int, level: int
     assert RtpPacket.parse(data, HeaderExtensionsMap()).payload == payload
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data: bytes):
     try:
@@ -34,6 +36,7 @@ def test_any_bytes_are_read_or_refused(data: bytes):
     assert len(packet.payload) <= len(data) - 12
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["video/vp8", "video/h264", "audio/opus"]), st.binary(max_size=40))
 def test_any_payload_begins_a_keyframe_or_does_not(codec: str, payload: bytes):
     assert begins_keyframe(codec, payload) in (True, False)
@@ -87,6 +90,7 @@ def test_a_break_is_not_mended_packet_by_packet():
     assert losses.add(MOST_MISSING + 100, 0.0) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 65_535), max_size=300))
 def test_what_is_remembered_has_a_bound(numbers: list[int]):
     losses = Losses()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fhir_server.errors import FhirError, Invalid, TooLarge, Unprocessable
@@ -86,6 +86,7 @@ def test_a_fragment_brings_candidates_with_their_mid():
     assert read_fragment("a=end-of-candidates\r\n").is_end
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300) | st.text("amv=:-0 \ncandite", max_size=300))
 def test_any_text_is_read_or_refused(text: str):
     for read in (read_fragment, read_description, lambda each: check_offer(each, "view")):
