@@ -9,10 +9,11 @@ from dicom_bridge.archive import DicomArchive
 from dicom_bridge.darkroom import Darkroom
 from dicom_bridge.dicomweb import PREFIX, DicomWeb, rows
 from dicom_bridge.local_archive import LocalArchive
+from dicom_bridge.modality import Listening, note_orders
 from dicom_bridge.pictures import Pictures
 from dicom_bridge.study_note import StudyNotes
 from dicom_bridge.visibility import Visibility
-from fhir_server.extension import Extension, Surroundings
+from fhir_server.extension import Extension, Listener, Surroundings
 from fhir_server.part import Part
 from fhir_server.rest.node import Node
 
@@ -51,4 +52,12 @@ def images(surroundings: Surroundings) -> Extension:
             web.pictures = Pictures(archive, darkroom)
             yield
 
-    return Extension("images", PREFIX, rows=rows(web), opened=opened)
+    listening = Listening(settings, surroundings.data, lambda: web.archive)
+    return Extension(
+        "images",
+        PREFIX,
+        rows=rows(web),
+        listeners=[Listener("imaging orders", note_orders)] if settings.dicom_port else [],
+        work=[listening.work] if settings.dicom_port else [],
+        opened=opened,
+    )

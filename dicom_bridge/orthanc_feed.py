@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
-from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from time import monotonic
 from typing import Protocol
@@ -19,6 +17,7 @@ from typing import Protocol
 from dicom_bridge.archive import Refused
 from dicom_bridge.orthanc import Orthanc
 from dicom_bridge.orthanc_links import Link, Links
+from dicom_bridge.process_lock import locking
 from fhir_server.errors import FhirError, Unavailable
 
 LOCK = "following.lock"
@@ -139,28 +138,3 @@ class Feed:
         for name, link in (await asyncio.to_thread(self._links.of, gone)).items():
             await self._adopter.vanished(link)
             del self._missing[name]
-
-
-@contextmanager
-def locking(path: Path) -> Iterator[Lock]:
-    """Yield what tells whether this process holds a lock, and takes it where nobody does."""
-    with path.open("w") as file:
-        yield Lock(file.fileno())
-
-
-class Lock:
-    """The lock of a file, held until the file is closed."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._is_held = False
-
-    def __call__(self) -> bool:
-        """Whether it is held now."""
-        if not self._is_held:
-            try:
-                flock(self._descriptor, LOCK_EX | LOCK_NB)
-            except BlockingIOError:
-                return False
-            self._is_held = True
-        return True
