@@ -422,6 +422,8 @@ def _role(role: str) -> Iterator[Json]:
 
 
 def _set_time(appointment: Json, given: Given) -> None:
+    if (appointment.get("start"), appointment.get("end")) != (given.start, given.end):
+        words.extended(appointment, (), instead_of=words.ANNOUNCED)
     appointment.update(start=given.start, end=given.end)
     if given.slots:
         appointment["slot"] = [reference(path) for path in given.slots]

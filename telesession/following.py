@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from fhir_server.errors import FhirError, NotFound, PreconditionFailed
@@ -10,10 +10,14 @@ from fhir_server.extension import Listener
 from fhir_server.resource.parsing import parse
 from fhir_server.rest.node import Node
 from telesession.case import Case, Moment, implied, settled
+from telesession.consultation import Event, State
 from telesession.gathering import NO_LIMITS, gathered, stored
+from telesession.notice import NOTICES, announce
 from telesession.vocabulary import objects, path_of
 
 ATTEMPTS = 5
+BROUGHT: Mapping[State, Event] = {"booked": "book", "finished": "finish", "cancelled": "cancel"}
+"""The event of a state that other resources than the Task may tell of first."""
 FOLLOWED = frozenset({"ServiceRequest", "Task", "Appointment", "Encounter"})
 
 
@@ -72,7 +76,11 @@ class Following:
     def _completed(self, node: Node, case: Case) -> bool:
         if case.consultation is None:
             return False
-        settled(case, implied(case), self._moment(node))
+        before, after = case.consultation.state, implied(case)
+        moment = self._moment(node)
+        settled(case, after, moment)
+        if before != after and after in BROUGHT:
+            announce(case, NOTICES[BROUGHT[after]], moment)
         return any(case.changed())
 
 

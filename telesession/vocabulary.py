@@ -26,6 +26,7 @@ PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 PARTICIPATION_OF = {"chair": "PPRF", "expert": "CON", "presenter": "REF", "secretary": "ATND"}
 
 MESSAGE = "urn:nhipcau:StructureDefinition:consultation-message"
+ANNOUNCED = "urn:nhipcau:StructureDefinition:start-announced"
 HOLD = "urn:nhipcau:StructureDefinition:held-until"
 RING = "urn:nhipcau:StructureDefinition:on-call-ring"
 VIRTUAL_SERVICE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment.virtualService"

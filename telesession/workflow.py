@@ -20,6 +20,7 @@ from telesession.consultation import EVENTS, Consultation, Event, Message, Refus
 from telesession.demand import unmet
 from telesession.gathering import gathered, stored
 from telesession.legality import failure_of, sides_of
+from telesession.notice import NOTICES, announce
 from telesession.vocabulary import objects, path_of
 
 ATTEMPTS = 10
@@ -135,6 +136,8 @@ class Workflow:
         _refuse_unfit(case, event, given, consultation)
         if after is not consultation:
             happened(case, event, given, after.state, moment)
+            if event in NOTICES:
+                announce(case, NOTICES[event], moment)
 
 
 def _known(case: Case) -> Consultation:
