@@ -33,7 +33,7 @@ run: setup ## start the server on this machine (PORT=8080) and say what to open
 	@$(BIN)/nhipcau demo --data build/demo --port $(PORT)
 
 test: setup lint types layers docs web ## lint and all tests; the closing line is pytest's
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: setup ## code style
 	@$(BIN)/ruff check

@@ -17,9 +17,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.fetching import BUILD, alone
+
 HERE = Path(__file__).resolve().parent
 VERSION = "1.47.0"
-LIBRARIES = HERE.parent / "build" / f"mongo-java-server-{VERSION}"
+LIBRARIES = BUILD / f"mongo-java-server-{VERSION}"
 POM = f"""
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -61,7 +63,8 @@ def started() -> Iterator[str]:
         yield named
         return
     java = program("java", "javac")
-    fetch()
+    with alone():
+        fetch()
     with TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with log.open("wb") as errors:

@@ -10,6 +10,7 @@ from fhir_server.auth.authority import Authority
 from fhir_server.auth.tokens import Why
 from fhir_server.errors import Issue
 from fhir_server.rest.failure import BadToken, NoToken
+from fhir_server.shared_look import SharedLook
 
 MOST_REMEMBERED = 10_000
 BEARER = re.compile(r"[Bb]earer +([A-Za-z0-9\-._~+/]{1,4000}=*)").fullmatch
@@ -40,13 +41,14 @@ class TokenAuthenticator:
     def __init__(self, authority: Authority) -> None:
         self._authority = authority
         self._records = authority.records
+        self._latest = SharedLook(self._records.stamp)
         self._clock = authority.server.clock
         self._remembered: dict[str, Caller] = {}
         self._stamp = -1
 
     async def authenticate(self, header: str | None) -> Caller:
         """The caller behind the header Authorization; raise NoToken or BadToken."""
-        stamp = self._records.stamp()
+        stamp = self._latest()
         if stamp != self._stamp:
             self._remembered.clear()
             self._stamp = stamp

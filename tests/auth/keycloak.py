@@ -12,14 +12,14 @@ import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.fetching import BUILD, alone
+
 VERSION = "26.7.3"
-BUILD = Path(__file__).resolve().parents[2] / "build"
 HOME = BUILD / f"keycloak-{VERSION}"
 REALM = "nhipcau"
 SECONDS_TO_FETCH = 600
@@ -147,7 +147,8 @@ def fetch() -> None:
 @contextmanager
 def keycloak(audience: str, jwks: Json, redirect: str, password: str) -> Iterator[str]:
     """The issuer URL of a running Keycloak."""
-    fetch()
+    with alone():
+        fetch()
     shutil.rmtree(HOME / "data", ignore_errors=True)
     (HOME / "data" / "import").mkdir(parents=True)
     (HOME / "data" / "import" / "realm.json").write_text(json.dumps(realm(audience, jwks, redirect, password)))

@@ -3,6 +3,8 @@
 import asyncio
 import multiprocessing
 import os
+import threading
+import time
 from errno import ENOSPC
 from pathlib import Path
 
@@ -49,6 +51,27 @@ async def opened_and_read(path: Path) -> list[bytes]:
     found = await entries(store)
     await store.close()
     return found
+
+
+def test_a_slow_disk_is_waited_for_by_a_thread(tmp_path, monkeypatch):
+    path, waited_by, append = tmp_path / "store.db", [], journal.append
+
+    def slow(part, lines):
+        waited_by.append(threading.current_thread() is threading.main_thread())
+        time.sleep(0.02)
+        append(part, lines)
+
+    monkeypatch.setattr(journal, "append", slow)
+
+    async def recorded() -> None:
+        store = SqliteStore(path)
+        for n in range(5):
+            await store.record([b"%d" % n])
+        assert await entries(store) == [b"%d" % n for n in range(5)]
+        await store.close()
+
+    asyncio.run(recorded())
+    assert waited_by == [True, False, False, False, False]
 
 
 def test_what_a_killed_process_recorded_is_entered_by_the_next(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from errno import ENOSPC
 from pathlib import Path
+from time import perf_counter
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -28,6 +29,15 @@ AT_ONCE = 2000
 MOST_IN_A_FILE = 20_000
 AHEAD = bytes(1 << 18)
 """Written behind the records, so that the next ones replace bytes: a file that grows costs the disk a second wait."""
+
+QUICK = 0.001
+"""A disk that mostly answers within so many seconds is waited for here: to wake a thread costs more."""
+
+GROUPS_ASIDE = 200
+"""Where it does not, so many groups are written by the thread before the disk is tried here again."""
+
+WEIGHT = 0.1
+"""That of the last answer in how long answers take."""
 
 PAUSE = 0.002
 """So many seconds a group waits for those that the group before it answered: they will mostly ask again."""
@@ -56,6 +66,13 @@ class Group(NamedTuple):
     durable: asyncio.Future[None]
 
 
+class Written(NamedTuple):
+    """What became of a group: the file, if it is there, and why it is not durable."""
+
+    part: Part | None
+    failure: OSError | None
+
+
 class Journal:
     """The files of one process, locked for as long as it lives; `over` are the names of those that are no more."""
 
@@ -66,6 +83,8 @@ class Journal:
         self._waiting: list[bytes] = []
         self._durable: asyncio.Future[None] | None = None
         self._busy = False
+        self._aside = 0
+        self._takes = 0.0
         self._asked = 0
         self._expected = 1
         self._gathering: asyncio.Handle | None = None
@@ -131,21 +150,31 @@ class Journal:
         self._waiting, self._asked, self._durable = [], 0, None
         self._busy, self._gathering = True, None
         part = self._parts[-1] if self._parts and self._parts[-1].written < MOST_IN_A_FILE else None
-        self._thread.submit(self._write, loop, group, part)
+        if self._aside:
+            self._aside -= 1
+            self._thread.submit(self._write_aside, loop, group, part)
+            return
+        started = perf_counter()
+        written = self._write(group, part)
+        self._takes += WEIGHT * (perf_counter() - started - self._takes)
+        if self._takes > QUICK:
+            self._takes, self._aside = 0.0, GROUPS_ASIDE
+        self._written(loop, group, written)
 
-    def _write(self, loop: asyncio.AbstractEventLoop, group: Group, part: Part | None) -> None:
+    def _write_aside(self, loop: asyncio.AbstractEventLoop, group: Group, part: Part | None) -> None:
         """In the thread: make a group durable."""
-        failure: OSError | None = None
+        loop.call_soon_threadsafe(self._written, loop, group, self._write(group, part))
+
+    def _write(self, group: Group, part: Part | None) -> Written:
         try:
             part = part or begun(self._database)
             append(part, b"%b\n" % LINE.join(group.records))
         except OSError as error:
-            failure = error
-        loop.call_soon_threadsafe(self._written, loop, group, part, failure)
+            return Written(part, error)
+        return Written(part, None)
 
-    def _written(
-        self, loop: asyncio.AbstractEventLoop, group: Group, part: Part | None, failure: OSError | None
-    ) -> None:
+    def _written(self, loop: asyncio.AbstractEventLoop, group: Group, written: Written) -> None:
+        part, failure = written
         self._busy = False
         if part is not None and failure is None:
             if not self._parts or self._parts[-1] is not part:

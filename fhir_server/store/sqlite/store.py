@@ -13,6 +13,7 @@ from typing import TypeVar
 from fhir_server.resource.instant import Clock
 from fhir_server.search.plan import Plan
 from fhir_server.search.row import Memo
+from fhir_server.shared_look import SharedLook
 from fhir_server.store.prose import asks_for_text
 from fhir_server.store.protocol import (
     PLACES,
@@ -79,6 +80,7 @@ class SqliteStore:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="search")
         self._long_reader: Reader | None = None
         self._journal = Journal(path)
+        self._latest = SharedLook(lambda: self._reader.reading.snapshot(None))
         self._entering: asyncio.Task[None] | None = None
         self._at_the_ledger = asyncio.Lock()
         self._has_looked = False
@@ -115,7 +117,7 @@ class SqliteStore:
 
     async def snapshot(self, at: int | None = None) -> Snapshot:
         """The last commit, or the last one at or before a moment in milliseconds."""
-        return self._reader.reading.snapshot(at)
+        return self._latest() if at is None else self._reader.reading.snapshot(at)
 
     async def number(self, parameters: Iterable[Numbered]) -> Mapping[str, int]:
         """The numbers of all parameters by key, those named included: what they ask for where it is free."""
