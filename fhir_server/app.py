@@ -254,13 +254,7 @@ async def composed(
         definitions=definitions,
         intake=Intake(definitions, indexer, targets, validator=write_validator(definitions, settings), adviser=full),
         targets=targets,
-        searcher=Searcher(
-            indexer.parameters,
-            codes=Codes(knowledge.terminology),
-            zone=zone,
-            bases=bases,
-            limits=SearchLimits(count=settings.largest_page_entries),
-        ),
+        searcher=searcher_of(indexer, knowledge, settings, bases),
         clock=origin.clock,
         new_id=time_ordered_ids(origin.clock),
         span=span_in(zone),
@@ -291,6 +285,17 @@ async def composed(
         started=int(origin.clock() * 1000),
         clock=origin.clock,
         security=security,
+    )
+
+
+def searcher_of(indexer: Indexer, knowledge: Knowledge, settings: Settings, bases: tuple[str, ...]) -> Searcher:
+    """Return what understands searches."""
+    return Searcher(
+        indexer.parameters,
+        codes=Codes(knowledge.terminology),
+        zone=ZoneInfo(settings.time_zone),
+        bases=bases,
+        limits=SearchLimits(count=settings.largest_page_entries),
     )
 
 
