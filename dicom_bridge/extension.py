@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from zoneinfo import ZoneInfo
 
 from dicom_bridge.archive import DicomArchive
 from dicom_bridge.darkroom import Darkroom
@@ -11,13 +12,16 @@ from dicom_bridge.dicomweb import PREFIX, DicomWeb, rows
 from dicom_bridge.local_archive import LocalArchive
 from dicom_bridge.modality import Listening, note_orders
 from dicom_bridge.pictures import Pictures
+from dicom_bridge.resolving import Resolving
 from dicom_bridge.study_note import StudyNotes
+from dicom_bridge.synchronizer import Pace, Synchronizer
 from dicom_bridge.visibility import Visibility
 from fhir_server.extension import Extension, Listener, Surroundings
 from fhir_server.part import Part
 from fhir_server.rest.node import Node
 
 FOLDER = "images"
+PACE = Pace()
 ORTHANC: Part[Callable[[Surroundings], AbstractAsyncContextManager[DicomArchive]]] = Part(
     "dicom_bridge.orthanc_archive:connected"
 )
@@ -44,20 +48,27 @@ def images(surroundings: Surroundings) -> Extension:
     notes = StudyNotes()
     visibility = Visibility(surroundings.clock, notes, settings.organization)
     web = DicomWeb(visibility, settings.base_url, settings.body_seconds)
+    zone = ZoneInfo(settings.time_zone)
+    folder = surroundings.data / FOLDER
+    synchronizer = Synchronizer(notes, folder, surroundings.base, settings.organization, zone, PACE)
 
     @asynccontextmanager
     async def opened(node: Node) -> AsyncIterator[None]:
         async with archive_of(surroundings) as archive, aclosing(Darkroom()) as darkroom:
-            web.archive, notes.notes = archive, node.notes
+            web.archive = synchronizer.archive = archive
+            notes.notes = node.notes
             web.pictures = Pictures(archive, darkroom)
             yield
 
     listening = Listening(settings, surroundings.data, lambda: web.archive)
+    listeners = [Listener("imaging orders", note_orders)] if settings.dicom_port else []
+    work = [listening.work] if settings.dicom_port else []
     return Extension(
         "images",
         PREFIX,
         rows=rows(web),
-        listeners=[Listener("imaging orders", note_orders)] if settings.dicom_port else [],
-        work=[listening.work] if settings.dicom_port else [],
+        operations=(Resolving(synchronizer, notes).operation,),
+        listeners=[Listener("images", synchronizer.hear), *listeners],
+        work=[synchronizer.work, *work],
         opened=opened,
     )

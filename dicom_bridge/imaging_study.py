@@ -6,7 +6,7 @@ both counts, one Endpoint. Nothing is read or written here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, uuid5
@@ -254,6 +254,3 @@ INSTANCE: Sequence[Element] = (
     Element("number", lambda d, _: number_of(d, "00200013")),
     Element("title", title_of),
 )
-
-UNDONE: Mapping[str, Status] = {"revoked": "cancelled", "entered-in-error": "cancelled"}
-"""What becomes of a study that was only announced, by the status of its order."""

@@ -14,8 +14,8 @@ import orjson
 from fhir_server.errors import Conflict
 from fhir_server.rest.node import Notes
 
-Problem = Literal["", "unmatched", "wrong-person", "two-patients", "taken"]
-"""Why a study is shown to nobody: nobody was found, the order is another person's, and so on; empty: it is shown."""
+Problem = Literal["", "unmatched", "wrong-person", "two-patients"]
+"""Why a study is shown to nobody: nobody was found, its order is another person's, it is of two; empty: it is shown."""
 
 ATTEMPTS = 20
 
@@ -24,14 +24,16 @@ ATTEMPTS = 20
 class StudyNote:
     """What is known of a study.
 
-    `facility` is the id of the Organization that it came from, empty where there is none. `patient` is the id of whom a
-    person, `decided_by`, said that it is; `imaging` that of the ImagingStudy that shows it, empty until one does.
+    `facility` is the id of the Organization that it came from, empty where there is none. `patient` is the id of whose
+    it was found to be, by a step of the ladder or by a person (`by_person`: the subject of a token). `imaging` and
+    `task` are the ids of the ImagingStudy that shows it and of the Task about it, empty until there is one.
     """
 
     facility: str = ""
     patient: str = ""
-    decided_by: str = ""
+    by_person: str = ""
     imaging: str = ""
+    task: str = ""
     problem: Problem = ""
 
     @property
