@@ -13,12 +13,15 @@ from telesession.ice import IceServers
 from telesession.media_engine import MediaEngine, NoEngine, Tell
 
 if TYPE_CHECKING:
-    from telesession.aiortc_engine.engine import AiortcEngine  # noqa: F401 -- so that contracts about imports see it
+    # So that the contracts about imports see them.
+    from telesession.aiortc_engine.engine import AiortcEngine  # noqa: F401
+    from telesession.janus_engine import JanusEngine  # noqa: F401
 
 Make = Callable[[Settings, Tell], MediaEngine]
 
 ENGINES: dict[str, Part[Make]] = {
     "aiortc": Part("telesession.aiortc_engine.engine:made"),
+    "janus": Part("telesession.janus_engine:made"),
 }
 """The engines by the first word of the setting. aiortc takes half a second and 60 MB, which few nodes need at once."""
 
