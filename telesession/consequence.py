@@ -61,7 +61,7 @@ def orders(before: Room, after: Room) -> Iterator[Order]:
             yield Show(each.id, each.mode)
 
 
-def notices(before: Room, after: Room) -> Iterator[str]:
+def notices(before: Room, after: Room) -> Iterator[Literal["roster", "recording", "ended"]]:
     """Yield the kinds of events that viewers are told."""
     if after.ended is not None:
         if before.ended is None:

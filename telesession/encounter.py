@@ -13,12 +13,15 @@ Json = dict[str, Any]
 FINAL = frozenset({"finished", "cancelled", "entered-in-error"})
 """Statuses that a room does not change."""
 
+BEFORE = frozenset({"planned", "arrived", "triaged"})
+"""Statuses that lead to others by way of `in-progress` alone."""
+
 INDIVIDUALS = ("Practitioner/", "PractitionerRole/", "RelatedPerson/")
 """What Encounter.participant.individual may refer to; a patient is its subject."""
 
 
 def brought_up(encounter: Mapping[str, Any], facts: Facts, now: float) -> Json:
-    """The Encounter as it should be: equal to the one given where the room has nothing new."""
+    """The next step to the Encounter as it should be: equal to the one given where the room has nothing new."""
     body: Json = dict(encounter)
     if encounter.get("status") not in FINAL:
         _set_status(body, facts, now)
@@ -35,13 +38,14 @@ def _set_status(body: Json, facts: Facts, now: float) -> None:
     period = dict(body.get("period") or {})
     if facts.started is not None:
         period.setdefault("start", moment(facts.started))
-    if facts.status and facts.status != was:
+    status = "in-progress" if was in BEFORE and facts.status in ("onleave", "finished") else facts.status
+    if status and status != was:
         history = list(body.get("statusHistory", ()))
         since = _since(history, body)
         history.append({"status": was, "period": {**({"start": since} if since else {}), "end": moment(now)}})
         body["statusHistory"] = history
-        body["status"] = facts.status
-        if facts.status == "finished" and facts.ended is not None:
+        body["status"] = status
+        if status == "finished" and facts.ended is not None:
             period["end"] = moment(facts.ended)
     if period:
         body["period"] = period

@@ -8,6 +8,7 @@ from telesession.following import Following
 from telesession.legality import Legality
 from telesession.notices import Board
 from telesession.on_call import OnCall
+from telesession.premises import Premises
 from telesession.workflow import Workflow
 
 PREFIX = "/telesession"
@@ -15,15 +16,23 @@ PREFIX = "/telesession"
 
 def telesession(surroundings: Surroundings) -> Extension:
     """Return the extension."""
-    workflow = Workflow(f"{surroundings.base.removesuffix('/fhir')}{PREFIX}/sessions")
+    base = surroundings.base.removesuffix("/fhir")
+    workflow = Workflow(f"{base}{PREFIX}/sessions")
     board = Board()
+    premises = Premises(surroundings.settings, surroundings.clock, base)
+
+    def stopping() -> None:
+        board.stopping()
+        premises.stopping()
+
     return Extension(
         "telesession",
         PREFIX,
-        rows=board.rows(),
+        rows=(*board.rows(), *premises.rows),
         operations=(*workflow.operations(), *Booking(workflow).operations()),
         checks=Legality(surroundings.clock).checks(),
         listeners=(Following(workflow.moment).listener(),),
-        work=(OnCall(workflow).work, board.work),
-        stopping=board.stopping,
+        work=(OnCall(workflow).work, board.work, premises.watch),
+        opened=premises.opened,
+        stopping=stopping,
     )

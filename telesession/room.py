@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from fhir_server.errors import Conflict, Forbidden, Gone, NotFound, Throttled
 from telesession.media_engine import Mode
@@ -242,6 +242,12 @@ def remove(room: Room, by: str, participant: str, now: float) -> Room:
     return _with(room, _gone(known, "refused" if known.is_queuing else "removed", now))
 
 
+def expel(room: Room, participant: str, now: float) -> Room:
+    """Send somebody out whose leave to be here was taken back, whoever decided it."""
+    known = room.one(participant)
+    return room if not known.is_here else _with(room, _gone(known, "removed", now))
+
+
 def mute(room: Room, by: str, participant: str, *, is_muted: bool) -> Room:
     """Stop a microphone for all others; only its owner opens it again."""
     known = room.one(participant)
@@ -260,7 +266,7 @@ def assign(room: Room, by: str, participant: str, role: str) -> Room:
         raise Conflict(f"There is no role {role[:40]!r}: {', '.join(ROLES)}.")
     if role in STAFF_ROLES and not known.person.is_staff:
         raise Forbidden(f"Only staff of the consultation's facilities can be {role}.")
-    return _with(room, replace(known, person=replace(known.person, role=cast("Role", role))))
+    return _with(room, replace(known, person=replace(known.person, role=role)))
 
 
 def show(room: Room, participant: str, mode: Mode) -> Room:
