@@ -127,7 +127,8 @@ class OrthancArchive(IndexedArchive):
                     uploaded = await self._orthanc.upload(incoming.path, incoming.bytes)
         except Refused as refused:
             return Refused(refused.reason, refused.text, sop_class=entry.instance.sop_class, uid=uids.instance)
-        return Link(uploaded.name, uids, entry.sha256)
+        # What is new to Orthanc is told by its feed in a moment.
+        return Link(uploaded.name, uids, entry.sha256, is_told=not uploaded.is_new)
 
     async def _is_there(self, name: str, path: Path) -> bool:
         """Whether Orthanc's file of an instance is this one."""
@@ -215,6 +216,8 @@ class OrthancArchive(IndexedArchive):
         if isinstance(entry, Refused):
             self._quarantine(Link(name, Uids("", "", entry.uid), "", "refused", entry.text, is_told=True))
             return
+        if known is not None and (known.state, known.sha256) == ("deleted", entry.sha256):
+            return  # what was deleted here stays so until it is stored here
         link = Link(name, entry.instance.uids, entry.sha256, is_told=True)
         if not self._links.claim(link, known):
             return  # it was stored or deleted here while it was fetched

@@ -110,7 +110,7 @@ class Feed:
     async def _heard(self, names: Collection[str]) -> None:
         """Enter what is not known, or came again."""
         known = await asyncio.to_thread(self._links.of, names)
-        if len(known) < len(names):
+        if len(known) < len(names) or any(link.is_told for link in known.values()):
             # What this server stores itself is linked in a moment.
             await asyncio.sleep(self._pace.own)
             known = await asyncio.to_thread(self._links.of, names)

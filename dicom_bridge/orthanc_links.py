@@ -34,7 +34,7 @@ class Link:
     """An instance of Orthanc: the UIDs and SHA-256 of its file, and what the index makes of it.
 
     `deleted`: it is not found any more, and kept. `refused`: it cannot be found beside what is; `reason` says why.
-    `is_told`: Orthanc's feed told that it came.
+    `is_told`: Orthanc's feed told that it came; the next time that it does, it is another file.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Links:
             "INSERT INTO link VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(name) DO UPDATE SET "
             "study = excluded.study, series = excluded.series, instance = excluded.instance, "
             "sha256 = excluded.sha256, state = excluded.state, reason = excluded.reason, "
-            "is_told = is_told OR excluded.is_told",
+            "is_told = excluded.is_told",
             [(each.name, *each.uids, each.sha256, each.state, each.reason, each.is_told) for each in links],
         )
 
