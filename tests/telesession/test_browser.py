@@ -1,0 +1,136 @@
+"""Two people in real Chromium, with fake cameras: they see and hear each other, soon."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from telesession.media import Media
+from telesession.media_engine import Happening, Loudest
+from tests.serving import serving
+from tests.telesession.media_client import ADDRESS
+from tests.telesession.table_door import TableDoor, Tokens, extension_of
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--allow-loopback-in-peer-connection",
+    "--disable-features=WebRtcHideLocalIpsWithMdns", "--autoplay-policy=no-user-gesture-required", "--no-sandbox",
+    "--mute-audio", "--disable-gpu",
+]  # fmt: skip
+SCRIPT = (Path(__file__).parent / "browser_page.js").read_text()
+PAGE = f"<!doctype html><title>session</title><body><script>{SCRIPT}</script>"
+TOLD: list[Happening] = []
+
+
+@pytest.fixture(scope="module")
+def base() -> Iterator[str]:
+    """A server on a port of this machine, with signalling alone."""
+    door, media = TableDoor(), list[Media]()
+    door.states = {(session, name): "in" for session in "abcdefgh" for name in ("an", "binh")}
+    addresses: dict[str, Any] = {"media_addresses": (ADDRESS,)}
+    with serving(extensions=[extension_of(door, TOLD, media)], **addresses) as server, socket.socket() as listening:
+        server.service.fhir.authenticator = Tokens()
+        listening.bind(("127.0.0.1", 0))
+        answering = uvicorn.Server(uvicorn.Config(server.service, lifespan="off", log_level="error", ws="none"))
+        answering.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+
+        async def begin() -> asyncio.Task[None]:
+            task = asyncio.create_task(answering.serve([listening]))
+            while not answering.started:  # noqa: ASYNC110 -- uvicorn tells it by a flag alone
+                await asyncio.sleep(0.02)
+            return task
+
+        async def end() -> None:
+            await media[0].stop()
+            answering.should_exit = True
+            await task
+
+        task = server.call(begin)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.call(end)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip("needs Chromium (Debian: chromium)")
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield made
+        made.close()
+
+
+def page_of(browser: Browser, base: str, who: str) -> Page:
+    page = browser.new_page()
+    page.route(f"{base}/page", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+    page.goto(f"{base}/page")
+    page.evaluate(f"window.token = {who!r}")
+    return page
+
+
+def session(base: str, name: str) -> str:
+    return f"{base}/telesession/sessions/{name}"
+
+
+def test_two_people_see_and_hear_each_other(browser: Browser, base: str):
+    pages = [page_of(browser, base, who) for who in ("an", "binh")]
+    url = session(base, "a")
+    for page in pages:
+        page.evaluate("url => publish(url + '/whip', 'camera')", url)
+    first = [page.evaluate("url => view(url + '/whep', 1, 1)", url)["first"] for page in pages]
+    told = [page.evaluate("watched(2000)") for page in pages]
+    assert all(0 < each < 3000 for each in first)
+    for each in told:
+        assert each["fps"] > 5
+        assert each["pictures"] > 5
+        assert each["audio"]["packets"] > 50
+    assert any(isinstance(each, Loudest) and each.session == "a" and each.sources for each in TOLD)
+    for page in pages:
+        page.close()
+
+
+@pytest.mark.parametrize("codec", ["video/VP8", "video/H264"])
+def test_what_is_shown_was_there_a_moment_ago(browser: Browser, base: str, codec: str):
+    page = page_of(browser, base, "an")
+    page.evaluate(f"window.codec = {codec!r}")
+    url = session(base, "b" if codec == "video/VP8" else "c")
+    page.evaluate("url => publish(url + '/whip', 'clock')", url)
+    page.evaluate("window.token = 'binh'")
+    shown = page.evaluate("url => view(url + '/whep', 1, 0)", url)
+    page.evaluate("watched(500)")
+    told = page.evaluate("watched(3000)")
+    assert 0 < shown["first"] < 3000
+    assert told["fps"] > 8
+    assert 0 < told["p50"] < 400
+    page.close()
+
+
+def test_a_screen_is_seen(browser: Browser, base: str):
+    page = page_of(browser, base, "an")
+    url = session(base, "d")
+    page.evaluate("url => publish(url + '/whip?source=screen', 'screen')", url)
+    page.evaluate("window.token = 'binh'")
+    shown = page.evaluate("url => view(url + '/whep?source=an/screen', 1, 0)", url)
+    assert 0 < shown["first"] < 5000
+    page.close()
+
+
+def test_a_new_connection_after_a_cut_shows_pictures_again(browser: Browser, base: str):
+    one, two = page_of(browser, base, "an"), page_of(browser, base, "binh")
+    url = session(base, "e")
+    one.evaluate("url => publish(url + '/whip', 'camera')", url)
+    two.evaluate("url => view(url + '/whep', 1, 0)", url)
+    two.evaluate("viewer.close()")
+    again = two.evaluate("url => view(url + '/whep', 1, 0)", url)
+    assert 0 < again["first"] < 3000
+    for page in (one, two):
+        page.close()
