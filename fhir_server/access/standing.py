@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from heapq import heappop, heappush
 from itertools import chain
 
 from fhir_server.access.caller import Caller
@@ -20,26 +20,51 @@ WIDER: Mapping[str, tuple[str, ...]] = {"ETREAT": ("TREAT",), "BTG": ("ETREAT", 
 NEVER = float("inf")
 
 
-class Directives(tuple[Directive, ...]):  # noqa: SLOT001 -- what was found is kept in its __dict__
-    """What Consents say, in the orders in which it is asked for: found once for as long as no Consent changes."""
+class Directives:
+    """What Consents say, in the orders in which it is asked for; one that changes is put in its place alone."""
 
-    @cached_property
-    def of_patients(self) -> Mapping[str, tuple[Directive, ...]]:
-        """Those of each patient."""
-        found: dict[str, tuple[Directive, ...]] = {}
-        for each in self:
-            found[each.patient] = (*found.get(each.patient, ()), each)
-        return found
+    def __init__(self, stated: Iterable[Directive] = ()) -> None:
+        self._named: dict[str, Directive] = {}
+        self._of_patients: dict[str, tuple[Directive, ...]] = {}
+        self._denials: dict[str, Directive] = {}
+        self._moments: list[float] = []
+        for number, each in enumerate(stated):
+            self.put(str(number), each)
 
-    @cached_property
-    def denials(self) -> tuple[Directive, ...]:
+    def __iter__(self) -> Iterator[Directive]:
+        return iter(self._named.values())
+
+    def put(self, consent: str, directive: Directive | None) -> None:
+        """Keep what a Consent says from now on; None where it says nothing any more."""
+        former = self._named.pop(consent, None)
+        if former is not None:
+            self._denials.pop(consent, None)
+            left = tuple(each for each in self._of_patients.pop(former.patient) if each is not former)
+            if left:
+                self._of_patients[former.patient] = left
+        if directive is None:
+            return
+        self._named[consent] = directive
+        self._of_patients[directive.patient] = (*self._of_patients.get(directive.patient, ()), directive)
+        if directive.denies:
+            self._denials[consent] = directive
+        for moment in directive.moments():
+            heappush(self._moments, moment)
+
+    def of_patient(self, patient: str) -> tuple[Directive, ...]:
+        """Those of a patient."""
+        return self._of_patients.get(patient, ())
+
+    @property
+    def denials(self) -> Iterable[Directive]:
         """Those that refuse anything."""
-        return tuple(each for each in self if each.denies)
+        return self._denials.values()
 
-    @cached_property
-    def moments(self) -> list[float]:
-        """When any of them begins or ends, in order."""
-        return sorted({moment for each in self for moment in each.moments()})
+    def next_moment(self, now: float) -> float:
+        """When any of them begins or ends next, or did before it was taken away; what was before `now` is forgotten."""
+        while self._moments and self._moments[0] <= now:
+            heappop(self._moments)
+        return self._moments[0] if self._moments else NEVER
 
 
 @dataclass(frozen=True)
@@ -53,7 +78,7 @@ class Standing:
     now: float = 0
     above: Mapping[str, str] = field(default_factory=dict)
     grants: tuple[Grant, ...] = ()
-    directives: tuple[Directive, ...] = ()
+    directives: Iterable[Directive] = ()
     glasses: tuple[Glass, ...] = ()
     needs_consent: bool = True
 
@@ -72,7 +97,7 @@ class Standing:
     def changes_at(self) -> float:
         """When something begins or ends by itself, in milliseconds."""
         moments = chain(
-            self._stated.moments[bisect_right(self._stated.moments, self.now) :][:1],
+            (self._stated.next_moment(self.now),),
             (grant.until for grant in self.grants),
             (moment for glass in self.glasses for moment in (glass.start, glass.until)),
         )
@@ -112,7 +137,7 @@ class Standing:
 
     def _permitted(self, grant: Grant, asker: Asker, kind: str) -> Iterator[Part]:
         """What the patient, by a Consent that the facility keeps, permits others to see."""
-        for each in self._stated.of_patients.get(grant.patient, ()):
+        for each in self._stated.of_patient(grant.patient):
             if grant.facility in each.owners:
                 yield from each.permits(asker, kind)
 

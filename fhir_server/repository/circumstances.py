@@ -66,10 +66,12 @@ class Circumstances:
         self._clock = clock
         self._standing = Standing(needs_consent=needs_consent)
         self._above: dict[str, str] = {}
-        self._directives: dict[str, Directive] = {}
-        self._stated: Directives | None = None
+        self._directives = Directives()
         self._alike: dict[Directive, Directive] = {}
         self._openings: dict[str, Opening] = {}
+        self._opened_about: dict[Key, set[str]] = {}
+        self._grants: dict[str, Grant] = {}
+        self._stale: set[str] = set()
         self._glasses: dict[str, Glass] = {}
         self._seen = -1
         self._place = 0
@@ -94,13 +96,12 @@ class Circumstances:
         else:
             changed = await self._follow()
         if changed:
-            if self._stated is None:
-                self._stated = Directives(self._directives.values())
+            await self._renew_grants()
             self._standing = Standing(
                 self._clock() * 1000,
                 dict(self._above),
-                tuple([grant for each in self._openings.values() if (grant := await self._grant(each)) is not None]),
-                self._stated,
+                tuple(self._grants.values()),
+                self._directives,
                 tuple(self._glasses.values()),
                 self._standing.needs_consent,
             )
@@ -143,13 +144,14 @@ class Circumstances:
             if version.type == "Organization":
                 self._take_organization(version.id, body)
             elif version.type == "Consent":
-                self._stated = None
-                self._directives.pop(version.id, None)
+                self._directives.put(version.id, None)
                 directive = directive_from(body, frozenset(owners), self._span)
                 if directive is not None:
-                    self._directives[version.id] = self._shared(directive)
+                    self._directives.put(version.id, self._shared(directive))
             elif version.type == "Task":
                 self._take_task(version.id, body, owners)
+            else:
+                self._stale |= self._opened_about.get((version.type, version.id), set())
 
     def _shared(self, directive: Directive) -> Directive:
         """The same, with what it has in common with others kept once: most Consents of a node are of a few forms."""
@@ -166,7 +168,12 @@ class Circumstances:
             self._above[resource_id] = above
 
     def _take_task(self, resource_id: str, body: Mapping[str, Any], owners: tuple[str, ...]) -> None:
-        self._openings.pop(resource_id, None)
+        self._stale.add(resource_id)
+        former = self._openings.pop(resource_id, None)
+        if former is not None and former.about is not None:
+            others = self._opened_about.pop(former.about) - {resource_id}
+            if others:
+                self._opened_about[former.about] = others
         self._glasses.pop(resource_id, None)
         start, end = period_of(body)
         until = self._span(end)[1] if end else NEVER
@@ -175,7 +182,20 @@ class Circumstances:
             if glass is not None and until > self._clock() * 1000:
                 self._glasses[resource_id] = glass
         elif body.get("status") in ACCEPTED:
-            self._openings[resource_id] = Opening(body, owners, focus_of(body), until)
+            opening = self._openings[resource_id] = Opening(body, owners, focus_of(body), until)
+            if opening.about is not None:
+                self._opened_about.setdefault(opening.about, set()).add(resource_id)
+
+    async def _renew_grants(self) -> None:
+        """Find again what those Tasks open that changed, or whose request did."""
+        for task in tuple(self._stale):
+            opening = self._openings.get(task)
+            grant = await self._grant(opening) if opening is not None else None
+            if grant is None:
+                self._grants.pop(task, None)
+            else:
+                self._grants[task] = grant
+            self._stale.discard(task)
 
     async def _grant(self, opening: Opening) -> Grant | None:
         request = None
