@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     export_jobs: int = Field(default=4, gt=0)
     export_hours: float = Field(default=24.0, gt=0)
     export_file_entries: int = Field(default=50_000, gt=0)
+    smtp_url: str = ""
+    smtp_from: str = "nhipcau@localhost"
     view_rows: int = Field(default=100_000, gt=0)
     audit_days: int = Field(default=3653, ge=366)
 

@@ -9,6 +9,7 @@ from telesession.legality import Legality
 from telesession.notices import Board
 from telesession.on_call import OnCall
 from telesession.premises import Premises
+from telesession.sender import Post, installed
 from telesession.workflow import Workflow
 
 PREFIX = "/telesession"
@@ -31,7 +32,7 @@ def telesession(surroundings: Surroundings) -> Extension:
         rows=(*board.rows(), *premises.rows),
         operations=(*workflow.operations(), *Booking(workflow).operations()),
         checks=Legality(surroundings.clock).checks(),
-        listeners=(Following(workflow.moment).listener(),),
+        listeners=(Following(workflow.moment).listener(), *Post(installed(surroundings)).listeners()),
         work=(OnCall(workflow).work, board.work, premises.watch),
         opened=premises.opened,
         stopping=stopping,

@@ -35,6 +35,11 @@ class Told(Protocol):
         ...
 
     @property
+    def version(self) -> int:
+        """Its number, counted from 1."""
+        ...
+
+    @property
     def body(self) -> bytes | None:
         """Its JSON."""
         ...
