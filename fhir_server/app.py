@@ -7,7 +7,7 @@ import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from secrets import token_bytes
@@ -105,10 +105,11 @@ async def prepare_nothing(_node: Node) -> None:
 class Service:
     """The ASGI application: FHIR URLs go their own short way, everything else through the web framework.
 
-    `jobs` is there while it is running.
+    `jobs` is there while it is running. `address` is where other processes of the server reach this one.
     """
 
     jobs: Jobs
+    address = ""
 
     def __init__(
         self,
@@ -200,6 +201,7 @@ class Service:
                 self.entrance.security,
                 checks,
             )
+            node = replace(node, address=self.address)
             await node.coverage.establish()
             self.fhir.context = node
             if node.repository.is_guarded:

@@ -90,4 +90,10 @@ def answer(
         server_header=False,
         timeout_graceful_shutdown=SECONDS_TO_FINISH,
     )
-    Server(config, application.stopping, lifeline).run([listener])
+    listeners = [listener]
+    if lifeline is not None:
+        # A worker's own: the others hand it what only it can answer.
+        own = socket.create_server(("127.0.0.1", 0))
+        application.address = f"127.0.0.1:{own.getsockname()[1]}"
+        listeners.append(own)
+    Server(config, application.stopping, lifeline).run(listeners)

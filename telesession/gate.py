@@ -75,7 +75,7 @@ class Gate:
         self.sessions = sessions
         self.new_id = time_ordered_ids(sessions.clock)
 
-    async def entry(self, visit: Visit, *, takes_over: str = "") -> Entry:
+    async def entry(self, visit: Visit) -> Entry:
         """The caller at the session that a URL names; raise NotFound for who may not know of it, Gone, Elsewhere."""
         name = visit.request.path_params["session"]
         repository = self._eyes(visit, name)
@@ -87,7 +87,7 @@ class Gate:
         check_remote(encounter)
         if visit.caller.kind not in ("guest", "local"):
             person_of(visit.caller, encounter, "", Wish())
-        session = await self.sessions.at(name, str(encounter.get("status")), takes_over=takes_over)
+        session = await self.sessions.at(name, str(encounter.get("status")))
         owners = label_from(version.label).owners if version.label else ()
         return Entry(visit, encounter, owners, session, self._me(visit, session))
 

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
-from fhir_server.extension import Row
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fhir_server.errors import Unavailable
+from fhir_server.extension import Row, Visit
+from fhir_server.part import Part
 from fhir_server.resource.instant import Clock
 from fhir_server.rest.node import Node
 from fhir_server.settings import Settings
@@ -15,8 +23,16 @@ from telesession.invitation import Invitations
 from telesession.looking import Looking
 from telesession.media import Media
 from telesession.room_routes import RoomRoutes
-from telesession.session import Sessions
+from telesession.session import ATTEMPTS, OWNER, Elsewhere, Sessions, Unreachable
 from telesession.signalling import Signalling
+
+if TYPE_CHECKING:
+    # So that the contracts about imports see it.
+    from telesession.forwarding import forwarded  # noqa: F401
+
+FORWARDED: Part[Callable[[Request, Elsewhere], Awaitable[Response]]] = Part("telesession.forwarding:forwarded")
+"""It takes a client of HTTP along, which a server of one process never needs."""
+MISDIRECTED = 421
 
 
 class Premises:
@@ -30,17 +46,37 @@ class Premises:
         self.invitations = Invitations(clock)
         looking = Looking(clock)
         signalling = Signalling(self.media.engine, self.gate, self.media.ice, clock)
-        self.rows: tuple[Row, ...] = (
+        placed = (
             *RoomRoutes(self.gate, self.invitations, looking, base).rows(),
             *ConversationRoutes(self.gate, self.invitations, looking).rows(),
-            *GuestRoutes(self.invitations).rows(),
             *signalling.rows(self.invitations.known),
         )
+        self.rows: tuple[Row, ...] = (
+            *(replace(row, answer=partial(self._answered, row.answer)) for row in placed),
+            *GuestRoutes(self.invitations).rows(),
+        )
+
+    async def _answered(self, answer: Callable[[Visit], Awaitable[Response]], visit: Visit) -> Response:
+        """The answer of the process that the session is in: this one, or another."""
+        request, name = visit.request, visit.request.path_params["session"]
+        meant = request.headers.get(OWNER)
+        if meant is not None and meant != self.sessions.me:
+            return Response(status_code=MISDIRECTED)
+        for _ in range(ATTEMPTS):
+            there = await self.sessions.elsewhere(name)
+            try:
+                return await answer(visit) if there is None else await FORWARDED.load()(request, there)
+            except Unreachable:
+                assert there is not None
+                await self.sessions.abandon(name, there)
+            except Elsewhere:
+                continue
+        raise Unavailable("The session is being opened elsewhere; ask again.")
 
     @asynccontextmanager
     async def opened(self, node: Node) -> AsyncIterator[None]:
         """Hold the rooms open while the server runs."""
-        self.sessions.node = node
+        self.sessions.node, self.sessions.address = node, node.address
         self.invitations.notes = node.notes
         self.sessions.finished = self.invitations.forget
         try:

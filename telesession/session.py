@@ -40,6 +40,8 @@ from telesession.room import Limits, Room
 from telesession.room_record import owner_in, room_in, text_of
 
 NOTE = "telesession room "
+OWNER = "x-nhipcau-owner"
+"""The header by which one process of the server hands a request to another, which it names."""
 REVIEW_NOTE = "telesession review "
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_BETWEEN_CHECKS = 5.0
@@ -111,6 +113,10 @@ class Elsewhere(Exception):
         self.address = address
 
 
+class Unreachable(Exception):
+    """The process that a session was in does not answer, or has it no more."""
+
+
 class Session:
     """One room while it is in this process. `text` is what is written down of it."""
 
@@ -171,19 +177,30 @@ class Sessions:
         """A session that is in this process."""
         return self._sessions.get(name)
 
-    async def at(self, name: str, status: str, *, takes_over: str = "") -> Session:
-        """The session of an Encounter with this status; raise Elsewhere, or Gone where it is over.
+    async def elsewhere(self, name: str) -> Elsewhere | None:
+        """Where a session is, if it is in another process."""
+        if name in self._sessions or not self.address:
+            return None
+        text = await self.node.notes.note(NOTE + name)
+        owner, address = owner_in(text) if text is not None else ("", "")
+        return Elsewhere(owner, address) if address and owner != self.me else None
 
-        `takes_over` is the process that does not answer any more.
-        """
+    async def abandon(self, name: str, there: Elsewhere) -> None:
+        """Note that a process is no more, so that whoever is asked next has the session."""
+        text = await self.node.notes.note(NOTE + name)
+        if text is not None and owner_in(text) == (there.owner, there.address):
+            await self.node.notes.keep(NOTE + name, text_of(room_in(text), "", ""), text)
+
+    async def at(self, name: str, status: str) -> Session:
+        """The session of an Encounter with this status; raise Elsewhere, or Gone where it is over."""
         found = self._sessions.get(name)
         if found is None:
             async with self._opening:
-                found = self._sessions.get(name) or await self._opened(name, status, takes_over)
+                found = self._sessions.get(name) or await self._opened(name, status)
         found.used = self.clock()
         return found
 
-    async def _opened(self, name: str, status: str, takes_over: str) -> Session:
+    async def _opened(self, name: str, status: str) -> Session:
         now = self.clock()
         for _ in range(ATTEMPTS):
             text = await self.node.notes.note(NOTE + name)
@@ -191,7 +208,7 @@ class Sessions:
                 raise Gone("The session is over.")
             if text is not None:
                 owner, address = owner_in(text)
-                if address and owner not in (self.me, takes_over):
+                if address and owner != self.me and self.address:
                     raise Elsewhere(owner, address)
             room = Room(name, now, self.limits) if text is None else room_in(text)
             mine = text_of(room, self.me, self.address)

@@ -40,7 +40,8 @@ class Node:
     are those of one resource, `bundle_limits` of a whole Bundle. `find` gives the route of an exchange and `dispatch`
     answers it without a transport; `routes` are the rows of the table. `started` is when, in milliseconds; handlers
     keep in `remembered` what costs much to make. `security` is what the CapabilityStatement tells of it, where callers
-    are asked who they are.
+    are asked who they are. `address` (host and port) is where other processes of the server reach this one; empty where
+    there is one alone.
     """
 
     repository: Repository
@@ -60,6 +61,7 @@ class Node:
     remembered: dict[str, Any] = field(default_factory=dict)
     clock: Clock = time.time
     security: Mapping[str, Any] = field(default_factory=dict)
+    address: str = ""
 
     def bound(self, caller: Caller) -> Node:
         """The node as it is for a caller."""
