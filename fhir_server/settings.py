@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     export_file_entries: int = Field(default=50_000, gt=0)
     smtp_url: str = ""
     smtp_from: str = "nhipcau@localhost"
+    query_bytes: int = Field(default=512_000_000, ge=64_000_000)
+    query_seconds: int = Field(default=10, gt=0)
     view_rows: int = Field(default=100_000, gt=0)
     audit_days: int = Field(default=3653, ge=366)
 

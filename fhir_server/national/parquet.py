@@ -63,6 +63,12 @@ def parquet_of(columns: Sequence[Column], rows: Iterable[Row]) -> bytes:
     return made.getvalue()
 
 
+def rows_in(raw: bytes) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the names of the columns and the rows of a Parquet file."""
+    table = pq.read_table(io.BytesIO(raw))
+    return table.column_names, table.to_pylist()
+
+
 def _cell(value: Any, kind: Any, *, is_list: bool) -> Any:
     if value is None:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 
-from fhir_server.national import run
+from fhir_server.national import query, run
 from fhir_server.national.catalogue import VIEW, own_view, own_views
 from fhir_server.resource.exact import dump_exact
 from fhir_server.rest.exchange import Exchange, Reply, Route
@@ -24,7 +24,7 @@ async def listed(node: Node, exchange: Exchange) -> Reply:
     return Reply(200, dump_exact(list(own_views().values())), media_type=JSON)
 
 
-OPERATIONS: tuple[Operation, ...] = (*run.OPERATIONS,)
+OPERATIONS: tuple[Operation, ...] = (*run.OPERATIONS, query.OPERATION)
 ROUTES: tuple[Route, ...] = (
     Route("view-list", "GET", f"/{VIEW}", listed, "", native=True),
     Route("view", "GET", f"/{VIEW}/{{id}}", read, "", native=True),

@@ -59,13 +59,16 @@ def form_of(asked: str | None, accept: str | None) -> Form:
 
 def written(form: Form, columns: Sequence[Column], rows: Sequence[Row], *, header: bool = True) -> bytes:
     """Return a table of rows; `header` is the first line of a CSV."""
+    if form.name == "parquet":
+        return PARQUET.load()(columns, rows)
+    return rows_written(form, [column.name for column in columns], rows, header=header)
+
+
+def rows_written(form: Form, names: Sequence[str], rows: Sequence[Row], *, header: bool = True) -> bytes:
+    """Return rows with columns of these names in a form that is text."""
     if form.name == "json":
         return dump_exact(list(rows))
-    if form.name == "ndjson":
-        return lines_of(rows)
-    if form.name == "csv":
-        return csv_of([column.name for column in columns], rows, header=header)
-    return PARQUET.load()(columns, rows)
+    return lines_of(rows) if form.name == "ndjson" else csv_of(names, rows, header=header)
 
 
 def lines_of(rows: Iterable[Row]) -> bytes:
