@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.metadata import entry_points
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -55,6 +56,8 @@ from fhir_server.store.sqlite.connection import UnknownSchema
 from fhir_server.validation.validator import Validator
 from fhir_server.workers import supervise
 
+COMMANDS_GROUP = "fhir_server.commands"
+"""The entry points by which extensions bring commands."""
 COMMANDS: dict[str, Part[typer.Typer | Callable[..., None]]] = {
     "user": Part("fhir_server.commands.person:people_app"),
     "client": Part("fhir_server.commands.program:clients_app"),
@@ -67,6 +70,7 @@ COMMANDS: dict[str, Part[typer.Typer | Callable[..., None]]] = {
     "restore": Part("fhir_server.commands.backup:restore"),
     "doctor": Part("fhir_server.commands.doctor:doctor"),
     "explain": Part("fhir_server.commands.explain:explain"),
+    **{each.name: Part(each.value) for each in entry_points(group=COMMANDS_GROUP)},
 }
 ADMIT: Part[Callable[[Records, str], list[dict[str, Any]]]] = Part("fhir_server.demo.people:admit")
 
