@@ -12,6 +12,7 @@ from dicom_bridge.dicomweb import PREFIX, DicomWeb, rows
 from dicom_bridge.local_archive import LocalArchive
 from dicom_bridge.modality import Listening, note_orders
 from dicom_bridge.pictures import Pictures
+from dicom_bridge.reporting import Reporting
 from dicom_bridge.resolving import Resolving
 from dicom_bridge.study_note import StudyNotes
 from dicom_bridge.synchronizer import Pace, Synchronizer
@@ -51,11 +52,12 @@ def images(surroundings: Surroundings) -> Extension:
     zone = ZoneInfo(settings.time_zone)
     folder = surroundings.data / FOLDER
     synchronizer = Synchronizer(notes, folder, surroundings.base, settings.organization, zone, PACE)
+    reporting = Reporting(folder)
 
     @asynccontextmanager
     async def opened(node: Node) -> AsyncIterator[None]:
         async with archive_of(surroundings) as archive, aclosing(Darkroom()) as darkroom:
-            web.archive = synchronizer.archive = archive
+            web.archive = synchronizer.archive = reporting.archive = archive
             notes.notes = node.notes
             web.pictures = Pictures(archive, darkroom)
             yield
@@ -67,7 +69,7 @@ def images(surroundings: Surroundings) -> Extension:
         "images",
         PREFIX,
         rows=rows(web),
-        operations=(Resolving(synchronizer, notes).operation,),
+        operations=(Resolving(synchronizer, notes).operation, reporting.operation),
         listeners=[Listener("images", synchronizer.hear), *listeners],
         work=[synchronizer.work, *work],
         opened=opened,

@@ -8,8 +8,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from dicom_bridge import reporting
 from dicom_bridge.incoming import BULK_VALUE, READ_INSTANCE
 from dicom_bridge.question import TAG_OF
+from dicom_bridge.reception import STUDY_OF
 from fhir_server.app import TRAIL
 from fhir_server.auth.entrance import EXTERNAL, OWN
 from fhir_server.auth.records import MONGO_RECORDS
@@ -18,7 +20,7 @@ from fhir_server.store.opening import MONGO_STORE
 
 OF_LOGIN = {"argon2", "authlib", "cryptography", "httpx", "jinja2", "joserfc", "pyotp", "segno"}
 OF_MONGODB = {"bson", "gridfs", "pymongo"}
-OF_IMAGES = {"numpy", "orthanc_api_client", "pydicom", "pynetdicom", "requests"}
+OF_IMAGES = {"numpy", "orthanc_api_client", "pydicom", "pynetdicom", "reportlab", "requests"}
 TELLING = """
 import sys
 from fhir_server.__main__ import main
@@ -76,7 +78,8 @@ def test_a_command_loads_no_other_command():
     [
         *COMMANDS.values(),
         *(ADMIT, EXTERNAL, MONGO_RECORDS, MONGO_STORE, OWN, TRAIL),
-        *(BULK_VALUE, READ_INSTANCE, TAG_OF),
+        *(BULK_VALUE, READ_INSTANCE, STUDY_OF, TAG_OF),
+        *(reporting.DOCUMENT, reporting.DRAWN, reporting.ENCAPSULATED, reporting.KEY_IN, reporting.SIGNED),
     ],
     ids=lambda part: part.name,
 )
