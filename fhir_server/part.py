@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
+from threading import RLock
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+_LOADING = RLock()
+"""One thread at a time: of modules that import each other, a second thread could see one half made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,5 +24,6 @@ class Part(Generic[T]):
 
     def load(self) -> T:
         """The part itself; the first time its module is imported."""
-        part: T = EntryPoint(self.name, self.name, "").load()
+        with _LOADING:
+            part: T = EntryPoint(self.name, self.name, "").load()
         return part

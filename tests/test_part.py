@@ -96,3 +96,21 @@ def test_the_help_tells_of_every_command():
 def test_a_mistyped_command_is_told_the_nearest():
     _, errors = started("bakup").communicate(timeout=60)
     assert "Did you mean 'backup'?" in errors
+
+
+AT_ONCE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dicom_bridge.incoming import BULK_VALUE, READ_INSTANCE
+from dicom_bridge.question import TAG_OF
+sys.setswitchinterval(1e-5)
+with ThreadPoolExecutor(8) as threads:
+    parts = [READ_INSTANCE, TAG_OF, BULK_VALUE] * 8
+    assert all(map(callable, threads.map(lambda part: part.load(), parts)))
+    assert TAG_OF.load()("PatientName") == "00100010"
+"""
+
+
+def test_parts_that_share_a_library_can_be_loaded_at_once():
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", AT_ONCE], check=True, timeout=60)
