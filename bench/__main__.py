@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import authorization, consultation, engine, extraction, http, million, startup, store
+from bench import authorization, consultation, engine, extraction, http, images, million, startup, store
 from bench.figure import Figure
 
 REPORT = Path("build/bench.json")
@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[Path], list[Figure]]] = {
     "http": http.measure,
     "store": store.measure,
     "authorization": authorization.measure,
+    "images": images.measure,
     "consultation": consultation.measure,
     "million": million.measure,
 }

@@ -27,7 +27,7 @@ from fhir_server.errors import NoStore, Unavailable
 from fhir_server.extension import Surroundings
 from fhir_server.part import Part
 
-FOLDER = "orthanc"
+FOLDER = "images/orthanc"
 INDEX = "index.sqlite"
 LINKS = "orthanc.sqlite"
 CACHE = "copies"
