@@ -29,13 +29,14 @@ from telesession.conversation import (
     text_in,
 )
 from telesession.encounter import moment
-from telesession.gate import Entry, Gate, body_of, raw_of, text_member
+from telesession.gate import Entry, Gate, body_of, owners_of, raw_of, text_member
 from telesession.invitation import Invitations
 from telesession.looking import Looking
 from telesession.network import Line, figures_in
 from telesession.rate import Rate
 from telesession.review import By, apply, cursor
 from telesession.room_routes import NO_STORE, SEE, SESSION, told
+from telesession.session import Session
 
 Json = dict[str, Any]
 
@@ -171,12 +172,27 @@ class ConversationRoutes:
         session.review = apply(session.review, by, event, self._gate.new_id())
         session.tell("review", {})
         if event.get("type") == "open":
-            visit.audited("E", "session-review", [f"Encounter/{entry.name}"], text=study)
+            entry.audited("session-review", study)
         return told(session.review.told())
+
+    async def keep_marks(self, session: Session) -> None:
+        """Keep what was drawn in a session that ends: JSON in a Binary, with a DocumentReference."""
+        if not session.review.marks:
+            return
+        version = await self._sessions.node.repository.read("Encounter", session.room.id)
+        encounter, owners = orjson.loads(version.body or b"{}"), owners_of(version.label)
+        data = orjson.dumps({"annotations": list(session.review.marks.values())})
+        kept = await self._stored(owners, binary(encounter, "application/json", data))
+        attachment = {"contentType": "application/json", "url": f"Binary/{kept['id']}", "size": len(data),
+                      "title": "Annotations"}  # fmt: skip
+        await self._stored(owners, document(encounter, None, "annotations", attachment, self._now()))
 
     async def _make(self, entry: Entry, body: Json) -> Json:
         """Store what somebody did in a session: it belongs to the facility that the session belongs to."""
-        repository = made_for(self._sessions.node.repository, entry.owners)
+        return await self._stored(entry.owners, body)
+
+    async def _stored(self, owners: tuple[str, ...], body: Json) -> Json:
+        repository = made_for(self._sessions.node.repository, owners)
         (saved,) = await repository.write([Write("POST", body["resourceType"], sent=Sent(body))])
         assert saved.version is not None
         return dict(orjson.loads(saved.version.body or b"{}"))

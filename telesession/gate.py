@@ -43,6 +43,13 @@ class Entry:
         """The session's id."""
         return self.session.room.id
 
+    def audited(self, deed: str, text: str = "") -> None:
+        """Enter in the ledger what the caller did, for the facility and the patient whose session it is."""
+        kind, _, patient = str((self.encounter.get("subject") or {}).get("reference", "")).partition("/")
+        patients = (patient,) if kind == "Patient" else ()
+        resources = [f"Encounter/{self.name}"]
+        self.visit.audited("E", deed, resources, patients=patients, facilities=self.owners, text=text)
+
     def inside(self) -> Participant:
         """The caller as somebody who has been let in; raise Conflict for who has not."""
         me = self.joined()
@@ -88,8 +95,7 @@ class Gate:
         if visit.caller.kind not in ("guest", "local"):
             person_of(visit.caller, encounter, "", Wish())
         session = await self.sessions.at(name, str(encounter.get("status")))
-        owners = label_from(version.label).owners if version.label else ()
-        return Entry(visit, encounter, owners, session, self._me(visit, session))
+        return Entry(visit, encounter, owners_of(version.label), session, self._me(visit, session))
 
     async def again(self, visit: Visit) -> Visit:
         """The visit as it would be now; raise a kind of FhirError where the caller may be here no more."""
@@ -158,6 +164,11 @@ class Gate:
         except NotFound:
             return ""
         return name_in(body)
+
+
+def owners_of(label: str) -> tuple[str, ...]:
+    """The facilities that a resource with this label belongs to."""
+    return label_from(label).owners if label else ()
 
 
 def _key(visit: Visit) -> str:

@@ -45,10 +45,12 @@ class Premises:
         self.gate = Gate(self.sessions)
         self.invitations = Invitations(clock)
         looking = Looking(clock)
+        conversation = ConversationRoutes(self.gate, self.invitations, looking)
+        self.sessions.closing = conversation.keep_marks
         signalling = Signalling(self.media.engine, self.gate, self.media.ice, clock)
         placed = (
             *RoomRoutes(self.gate, self.invitations, looking, base).rows(),
-            *ConversationRoutes(self.gate, self.invitations, looking).rows(),
+            *conversation.rows(),
             *signalling.rows(self.invitations.known),
         )
         self.rows: tuple[Row, ...] = (

@@ -132,7 +132,7 @@ def _annotate(review: Review, by: By, event: Mapping[str, Any], new_id: str) -> 
     if known is None and len(review.marks) >= MOST_MARKS:
         raise Conflict(f"There are {MOST_MARKS} annotations; erase some.")
     shape = event.get("shape")
-    if shape not in SHAPES:
+    if not isinstance(shape, str) or shape not in SHAPES:
         raise Invalid(f"shape must be one of: {', '.join(sorted(SHAPES))}.", expression=("shape",))
     mark = {
         "id": name,

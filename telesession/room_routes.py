@@ -103,7 +103,7 @@ class RoomRoutes:
             raise Conflict("You left again at this very moment.")
         entry.session.sign(me.id).last = self.sessions.clock()
         if me.id == new_id or entry.me is None or not entry.me.is_here:
-            visit.audited("E", "session-join", [f"Encounter/{entry.name}"], text=f"{me.id} {me.role} {me.state}")
+            entry.audited("session-join", f"{me.id} {me.role} {me.state}")
         place = f"/telesession/sessions/{entry.name}/participants/{me.id}"
         return told(own_json(room, me), 201, {"Location": place})
 
@@ -122,7 +122,7 @@ class RoomRoutes:
             entry.inside()
         room = await self.sessions.change(entry.session, make(me.id, about, body))
         await self._clear(entry, room, about)
-        visit.audited("E", f"session-{action}", [f"Encounter/{entry.name}"], text=about)
+        entry.audited(f"session-{action}", about)
         return told(person_json(room.one(about)))
 
     async def _clear(self, entry: Entry, room: Room, about: str) -> None:
@@ -140,7 +140,7 @@ class RoomRoutes:
             raise Forbidden("You can only leave yourself; who moderates can remove others.")
         room = await self.sessions.change(entry.session, lambda each, now: rooms.leave(each, about, now))
         await self._clear(entry, room, about)
-        visit.audited("E", "session-leave", [f"Encounter/{entry.name}"], text=about)
+        entry.audited("session-leave", about)
         return Response(status_code=204, headers=NO_STORE)
 
     async def prolong(self, visit: Visit) -> Response:
@@ -159,7 +159,7 @@ class RoomRoutes:
         entry = await self.gate.entry(visit)
         me = entry.needs("end")
         room = await self.sessions.change(entry.session, lambda each, now: rooms.end(each, me.id, now))
-        visit.audited("E", "session-end", [f"Encounter/{entry.name}"])
+        entry.audited("session-end")
         return told(room_json(room, me.id))
 
     async def events(self, visit: Visit) -> Response:
@@ -199,7 +199,7 @@ class RoomRoutes:
         role, name = text_member(body, "role") or "guest", cleaned(text_member(body, "name"))
         minutes = whole_member(body, "minutes", MINUTES)
         made, code, expires = await self._invitations.invite(entry.name, role, name, me.id, minutes)
-        visit.audited("E", "session-invite", [f"Encounter/{entry.name}"], text=f"{role} {made[:12]}")
+        entry.audited("session-invite", f"{role} {made[:12]}")
         link = f"{self._base}/#/join/{entry.name}/{code}"
         answer = {"id": made, "role": role, "name": name or None, "code": code, "link": link, "expires": expires}
         return told(answer, 201)
@@ -218,7 +218,7 @@ class RoomRoutes:
         guest = entry.session.room.of(f"guest:{name}")
         if guest is not None and guest.is_here:
             await self.sessions.change(entry.session, lambda each, now: rooms.expel(each, guest.id, now))
-        visit.audited("E", "session-withdraw", [f"Encounter/{entry.name}"], text=f"{me.id} {name[:12]}")
+        entry.audited("session-withdraw", f"{me.id} {name[:12]}")
         return Response(status_code=204, headers=NO_STORE)
 
 

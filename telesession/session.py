@@ -76,6 +76,10 @@ async def nothing_left(_session: str) -> None:
     """Have nothing to forget of a session that is over."""
 
 
+async def nothing_drawn(_session: Session) -> None:
+    """Have nothing to keep of a session that ends."""
+
+
 class NoMedia:
     """Stands where a node carries no media."""
 
@@ -166,6 +170,7 @@ class Sessions:
         self.limits = limits
         self.media: Media = NoMedia()
         self.finished: Callable[[str], Awaitable[None]] = nothing_left
+        self.closing: Callable[[Session], Awaitable[None]] = nothing_drawn
         self.me = token_hex(8)
         self.address = ""
         self.is_stopping = False
@@ -240,6 +245,7 @@ class Sessions:
         for kind in notices(before, after):
             if kind == "ended":
                 session.log.wake()
+                self._do(self.closing(session))
             else:
                 session.tell(kind)
         for each in after.here:

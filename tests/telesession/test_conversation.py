@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
+import orjson
 import pytest
 
 from telesession.conversation import LARGEST_FILE
 from tests.serving import outcome
-from tests.telesession.ward import UID, Reader, Ward, ward
+from tests.telesession.ward import UID, Reader, Ward, until, ward
 
 NUMBERS = count(1)
 PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 20
@@ -179,6 +181,12 @@ def test_a_study_is_shown_only_to_whom_it_may_be_and_late_comers_see_what_is_sho
     late = Reader(place, "second", session)
     assert late.sees("snapshot")["review"]["annotations"][0]["text"] == "đây"
     late.leave()
+    place.call("doctor", "POST", f"{session}/end")
+    query = f"DocumentReference?encounter=Encounter/{session}&type=annotations"
+    until(lambda: place.get("worker", query).json()["total"] == 1)
+    found = place.get("worker", query).json()["entry"][0]["resource"]
+    kept = place.get("worker", found["content"][0]["attachment"]["url"]).json()
+    assert orjson.loads(b64decode(kept["data"]))["annotations"][0]["text"] == "đây"
 
 
 @pytest.mark.parametrize(

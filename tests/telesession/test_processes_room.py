@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +23,7 @@ VISIT = {
 }
 
 
-def events(base: str, session: str, who: str, seconds: float = 20) -> Iterator[tuple[str, dict[str, Any]]]:
+def events(base: str, session: str, who: str, seconds: float = 20) -> Generator[tuple[str, dict[str, Any]], None, None]:
     """The events of a session, each connection one of its own."""
     url = f"{base}/telesession/sessions/{session}/events"
     with httpx.stream("GET", url, headers={"x-participant": who}, timeout=seconds) as answer:

@@ -32,6 +32,7 @@ CALLERS = (
     person("radiologist", "radiologist", "hub"),
     person("stranger", "doctor", "elsewhere"),
     person("official", "ministry", "ministry"),
+    person("admin", "facility-admin", "station"),
     person("narrow", "doctor", "hub", scopes="user/Observation.rs"),
     patient("may"),
     patient("other"),
