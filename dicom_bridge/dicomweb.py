@@ -24,6 +24,7 @@ from dicom_bridge.acceptance import (
 )
 from dicom_bridge.archive import DicomArchive, Held, Uids
 from dicom_bridge.attribute import Level
+from dicom_bridge.finding import find_visible
 from dicom_bridge.multipart import MultipartWriter
 from dicom_bridge.pictures import Pictures
 from dicom_bridge.pixels import NoPicture
@@ -97,21 +98,13 @@ class DicomWeb:
         )
         if "study" in path:
             await self._seen(visit, path["study"])
-        found = await self.archive.find(asked)
-        answers = await self._visible(visit, found.answers)
+        answers, unseen = await find_visible(visit, self.archive, self._visibility, asked)
         visit.audited("Q", "search-type")
         headers = dict(HEADERS)
-        notes = [*asked.notes, *(["There are more; go on with offset."] if found.is_cut else [])]
+        notes = [*asked.notes, *unseen, *(["There are more; go on with offset."] if answers.is_cut else [])]
         if notes:
             headers["Warning"] = ", ".join(f'299 - "{note}"' for note in notes)
-        return Response(self._addressed(visit, b"[%s]" % b",".join(answers), ""), 200, headers, JSON)
-
-    async def _visible(self, visit: Visit, answers: Sequence[bytes]) -> Sequence[bytes]:
-        if visit.caller.kind == "local":
-            return answers
-        studies = [orjson.loads(answer)["0020000D"]["Value"][0] for answer in answers]
-        seen = await self._visibility.seen(visit, set(studies))
-        return [answer for answer, study in zip(answers, studies, strict=True) if study in seen]
+        return Response(self._addressed(visit, b"[%s]" % b",".join(answers.answers), ""), 200, headers, JSON)
 
     async def retrieve(self, visit: Visit) -> Response:
         """The files of a study, a series or an instance, as they are stored; none is left out."""

@@ -120,6 +120,9 @@ class Visibility:
 
         What came where nobody is asked belongs to the server's own facility. What holds no image is nobody's.
         """
+        note = await self._notes.of(study)
+        if note is not None and note.facility == facility:
+            return True
         is_empty = not await archive.held(Uids(study))
 
         def taken(note: StudyNote | None) -> StudyNote | None:

@@ -279,6 +279,20 @@ def test_a_consultation_opens_images_to_the_hub_until_it_closes(place: Hospital)
     assert place.sees("worker-a", "1.2.20")
 
 
+def test_pages_of_a_search_are_full_of_what_the_caller_sees(place: Hospital):
+    place.patient("hoa", his="his-b", name=[{"text": "Hồ Hoa"}], birthDate="1970", identifier=[{"value": "VN-H"}])
+    hoa = {"PatientName": "HO^HOA", "PatientBirthDate": "19700101", "PatientID": "VN-H", "AccessionNumber": ""}
+    for n in (1, 2, 3):
+        place.store("his-b", f"1.3.{n}", **hoa)
+        # What comes later stands first.
+        place.store("his-a", f"1.4.{n}", AccessionNumber="", StudyDescription="between")
+    for n in (1, 2, 3):
+        until_seen(place, "worker-b", f"1.3.{n}")
+    pages = [place.send("worker-b", "GET", f"studies?limit=2&offset={offset}") for offset in (0, 2)]
+    assert [[each["0020000D"]["Value"][0] for each in page.json()] for page in pages] == [["1.3.3", "1.3.2"], ["1.3.1"]]
+    assert ["warning" in page.headers for page in pages] == [True, False]
+
+
 PATHS = (
     "studies/{}", "studies/{}/series", "studies/{}/instances", "studies/{}/metadata", "studies/{}/rendered",
     "studies/{}/series/{}.1", "studies/{}/series/{}.1/instances", "studies/{}/series/{}.1/metadata",
