@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import authorization, consultation, engine, extraction, http, images, million, startup, store
+from bench import authorization, consultation, engine, extraction, http, images, media, million, startup, store
 from bench.figure import Figure
 
 REPORT = Path("build/bench.json")
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[Path], list[Figure]]] = {
     "authorization": authorization.measure,
     "images": images.measure,
     "consultation": consultation.measure,
+    "media": media.measure,
     "million": million.measure,
 }
 ON_DEMAND = frozenset({"million"})

@@ -42,7 +42,7 @@ class Adaptation:
 
     def step(self, now: float, line: Line, *, has_low: bool) -> Level:
         """Return the level after a look at the line; `has_low` says whether a low quality is there to step down to."""
-        reason = self._complaint(line)
+        reason = self._complaint(line, has_low=has_low)
         if not reason:
             self._bad_since = None
             self._rise(now, has_low=has_low)
@@ -57,14 +57,15 @@ class Adaptation:
         """Begin anew at the top: a person chose so."""
         self.level, self._bad_since, self._since, self._wait, self._tries = "high", None, now, SECONDS_TO_RETRY, False
 
-    def _complaint(self, line: Line) -> str:
+    def _complaint(self, line: Line, *, has_low: bool) -> str:
         if self.level == "sound":
             return ""
         if line.lost > MOST_LOST:
             return f"{line.lost:.0%} of what is sent is lost"
         if line.available_kbps is None:
             return ""
-        least = LEAST_KBPS if self.level == "low" else max(LEAST_KBPS, 0.6 * line.needed_kbps)
+        eases = self.level == "high" and has_low
+        least = max(LEAST_KBPS, 0.6 * line.needed_kbps) if eases else LEAST_KBPS
         return f"the line carries {line.available_kbps:.0f} kbit/s" if line.available_kbps < least else ""
 
     def _fall(self, now: float, reason: str, *, has_low: bool) -> None:

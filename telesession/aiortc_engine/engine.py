@@ -61,10 +61,17 @@ class AiortcEngine:
 
     abilities = Abilities("aiortc", answers_viewers=True, restarts=False)
 
-    def __init__(self, tell: Tell, ports: Ports | None = None, most_packets: int = MOST_PACKETS) -> None:
+    def __init__(
+        self,
+        tell: Tell,
+        ports: Ports | None = None,
+        most_packets: int = MOST_PACKETS,
+        most_late: float = MOST_LATE,
+    ) -> None:
         self._tell = tell
         self._means = Means(ports or Ports(), RTCCertificate.generateCertificate(), time.monotonic, SystemRandom())
         self._most_packets = most_packets
+        self._most_late = most_late
         self._rooms: dict[str, EngineRoom] = {}
         self._connections: dict[str, tuple[EngineRoom, Publication | Viewer]] = {}
         self._loudest: dict[str, tuple[str, ...]] = {}
@@ -245,7 +252,7 @@ class AiortcEngine:
         """Raise Overloaded where one more connection would be felt by those who are in."""
         if self._ticking is None:
             self._ticking = asyncio.create_task(self._tick_on())
-        if self._rate > self._most_packets or (self._late > MOST_LATE and self._rate > BUSY_PACKETS):
+        if self._rate > self._most_packets or (self._late > self._most_late and self._rate > BUSY_PACKETS):
             raise Overloaded(
                 f"The engine is full: {self._rate:,.0f} packets a second, {self._late * 1000:.0f} ms late. Try again."
             )

@@ -47,6 +47,9 @@ class MediaProtocol(StunProtocol):
             self.receiver.data_received(data, self.local_candidate.component)
 
     def _stun(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        pair = self.receiver._nominated.get(1)  # noqa: SLF001
+        if pair is not None and self.link is not None and pair.remote_addr == addr[:2]:
+            self.link.touch()
         try:
             super().datagram_received(data, addr)
         except Exception:  # noqa: BLE001 -- anybody can send anything here, and nothing of it may end the connection

@@ -29,6 +29,10 @@ MOST_STREAMS = 64
 """SSRCs that one connection may use: others are not listened to."""
 
 
+SECONDS_OF_ESTIMATE = 5.0
+"""How long an estimate counts: whoever is sent no pictures makes none."""
+
+
 class Incoming(Protocol):
     """Takes the packets of one media that comes in."""
 
@@ -55,13 +59,13 @@ class Outgoing(Protocol):
 
 
 class Link:
-    """One connection's packets; `heard` is when any came last, `available` what the other side can take (bit/s)."""
+    """One connection's packets; `heard` is when any came last."""
 
     def __init__(self, dtls: RTCDtlsTransport, clock: Callable[[], float]) -> None:
         self.heard = clock()
         self.received = 0
         self.sent = 0
-        self.available: int | None = None
+        self._available = 0, 0.0
         self._clock = clock
         self._dtls = dtls
         self._connection = dtls.transport._connection  # noqa: SLF001 -- aiortc keeps the way to the socket to itself
@@ -74,6 +78,12 @@ class Link:
     def is_up(self) -> bool:
         """Whether packets can go both ways."""
         return self._dtls._state is State.CONNECTED  # noqa: SLF001 -- the public state is a text made at each look
+
+    @property
+    def available(self) -> int | None:
+        """What the other side said lately that it can take, in bit/s."""
+        rate, at = self._available
+        return rate if rate and self._clock() - at < SECONDS_OF_ESTIMATE else None
 
     def listen(self, incoming: Incoming, ssrcs: Iterable[int], ids: Ids) -> None:
         """Give the packets of some streams, and those of its mid, to a media."""
@@ -90,6 +100,10 @@ class Link:
         self._incoming = [each for each in self._incoming if each is not ended]
         self._by_ssrc = {ssrc: each for ssrc, each in self._by_ssrc.items() if each is not ended}
         self._outgoing = {ssrc: each for ssrc, each in self._outgoing.items() if each is not ended}
+
+    def touch(self) -> None:
+        """The other side is there: it checks the way (RFC 7675)."""
+        self.heard = self._clock()
 
     def datagram(self, data: bytes) -> None:
         """Take an SRTP or SRTCP packet; what is not authentic, or no packet, is dropped."""
@@ -137,7 +151,7 @@ class Link:
                     if outgoing is not None:
                         outgoing.told(report, now)
             elif isinstance(packet, RtcpPsfbPacket) and packet.fmt == RTCP_PSFB_APP:
-                self.available = unpack_remb_fci(packet.fci)[0]
+                self._available = unpack_remb_fci(packet.fci)[0], now
             elif isinstance(packet, RtcpRtpfbPacket | RtcpPsfbPacket):
                 outgoing = self._outgoing.get(packet.media_ssrc)
                 if outgoing is not None:
