@@ -72,6 +72,10 @@ class Settings(BaseSettings):
     smtp_from: str = "nhipcau@localhost"
     query_bytes: int = Field(default=512_000_000, ge=64_000_000)
     query_seconds: int = Field(default=10, gt=0)
+    peers: tuple[str, ...] = ()
+    peer_client: str = ""
+    peer_key: str = ""
+    peer_seconds: float = Field(default=2.0, gt=0)
     view_rows: int = Field(default=100_000, gt=0)
     audit_days: int = Field(default=3653, ge=366)
 

@@ -9,7 +9,6 @@ from typing import Any
 from fhir_server.errors import Conflict, Invalid, Issue, NotFound, PreconditionFailed, Unprocessable
 from fhir_server.repository.repository import Repository
 from fhir_server.resource.instant import epoch_milliseconds, instant
-from fhir_server.resource.parsing import parse
 from fhir_server.rest.argument import Arguments, Input, parameters, parts
 from fhir_server.rest.exchange import Exchange
 from fhir_server.rest.node import Node
@@ -18,15 +17,14 @@ from telesession import calendar
 from telesession.availability import Actor, options
 from telesession.calendar import Span, held_until, span_of, takes_time
 from telesession.case import changed_status, hold
-from telesession.gathering import NO_LIMITS, gathered, of_server, stored
-from telesession.vocabulary import Json, path_of
+from telesession.gathering import Unwatched, found_by, gathered, of_server, stored
+from telesession.vocabulary import path_of
 from telesession.workflow import ATTEMPTS, DEFINITION, Workflow, given_in, refuse_taken_slots, told
 
 LENGTH = 30
 LONGEST_WINDOW = 31 * 24 * 3600 * 1000
 MOST_OPTIONS = 50
 HELD_MINUTES = 10
-MOST = 500
 MOST_ACTORS = 64
 
 
@@ -124,54 +122,20 @@ async def actor_of(repository: Repository, path: str, window: Span, now: int) ->
     same = ",".join(await calendar.same_as(path, Unwatched(repository)))
     before = instant(window[0] - calendar.LONGEST)
     times = [("date", f"lt{instant(window[1])}"), ("date", f"gt{before}")]
-    booked = await _found(repository, "Appointment", [("actor", same), ("status", calendar.STATUSES), *times])
+    booked = await found_by(repository, "Appointment", [("actor", same), ("status", calendar.STATUSES), *times])
     busy = [span for each in booked if takes_time(each, now) and (span := span_of(each)) is not None]
     starts = [("start", f"lt{instant(window[1])}"), ("start", f"gt{before}")]
-    slots = await _found(repository, "Slot", [("schedule.actor", same), *starts])
+    slots = await found_by(repository, "Slot", [("schedule.actor", same), *starts])
     offered = [
         (f"Slot/{each['id']}", span) for each in slots if each.get("status") == "free" and (span := span_of(each))
     ]
     return Actor(path, offered if slots else None, busy)
 
 
-class Unwatched:
-    """What is stored, for who writes nothing."""
-
-    def __init__(self, repository: Repository) -> None:
-        self._repository = repository
-
-    async def read(self, kind: str, resource_id: str) -> Json | None:
-        """A resource; None where there is none."""
-        try:
-            found = await self._repository.read(kind, resource_id)
-        except NotFound:
-            return None
-        return parse(found.body or b"", NO_LIMITS)
-
-    async def owners(self, _kind: str, _resource_id: str) -> tuple[str, ...]:
-        """Whose it is, which nobody asks who writes nothing."""
-        return ()
-
-    async def found(self, kind: str, pairs: Sequence[tuple[str, str]], most: int = MOST) -> list[Json]:
-        """What a search finds."""
-        return await _found(self._repository, kind, pairs, most)
-
-    async def identities(self) -> frozenset[str]:
-        """Who asks, which is the server."""
-        return frozenset()
-
-
-async def _found(
-    repository: Repository, kind: str, pairs: Sequence[tuple[str, str]], most: int = MOST
-) -> list[dict[str, Any]]:
-    page = await repository.page(repository.query((kind,), pairs).plan, most)
-    return [parse(version.body or b"", NO_LIMITS) for version in page.matches]
-
-
 async def release(node: Node, workflow: Workflow) -> int:
     """Give up what was held for too long; return how many times were."""
     now, released = int(node.clock() * 1000), 0
-    for each in await _found(of_server(node), "Appointment", [("status", "pending")]):
+    for each in await found_by(of_server(node), "Appointment", [("status", "pending")]):
         request = next((path_of(it) for it in each.get("basedOn", ()) if path_of(it)), "").partition("/")[2]
         if held_until(each) > now or not request:
             continue

@@ -18,7 +18,7 @@ PREFIX = "/telesession"
 def telesession(surroundings: Surroundings) -> Extension:
     """Return the extension."""
     base = surroundings.base.removesuffix("/fhir")
-    workflow = Workflow(f"{base}{PREFIX}/sessions")
+    workflow = Workflow(f"{base}{PREFIX}/sessions", surroundings.settings)
     board = Board()
     premises = Premises(surroundings.settings, surroundings.clock, base)
 
@@ -33,7 +33,7 @@ def telesession(surroundings: Surroundings) -> Extension:
         operations=(*workflow.operations(), *Booking(workflow).operations()),
         checks=Legality(surroundings.clock).checks(),
         listeners=(Following(workflow.moment).listener(), *Post(installed(surroundings)).listeners()),
-        work=(OnCall(workflow).work, board.work, premises.watch),
+        work=(OnCall(workflow).work, workflow.relay.work, board.work, premises.watch),
         opened=premises.opened,
         stopping=stopping,
     )

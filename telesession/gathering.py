@@ -21,6 +21,7 @@ from telesession.vocabulary import Json, objects, path_of
 NO_LIMITS = Limits(depth=1000, keys=2**40, string=2**40)
 MOST = 200
 """Of each type; a conference has 30 sites at most."""
+MOST_FOUND = 500
 SEARCHED = (("Task", "focus"), ("Appointment", "based-on"), ("Encounter", "based-on"))
 
 
@@ -71,3 +72,38 @@ def sent_of(body: Json) -> Sent:
     """A resource as what is to be stored."""
     raw = dump_exact(body)
     return Sent(parse(raw, NO_LIMITS), raw, members_counted=True)
+
+
+class Unwatched:
+    """What is stored, for who writes nothing."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    async def read(self, kind: str, resource_id: str) -> Json | None:
+        """A resource; None where there is none."""
+        try:
+            found = await self._repository.read(kind, resource_id)
+        except NotFound:
+            return None
+        return parse(found.body or b"", NO_LIMITS)
+
+    async def owners(self, _kind: str, _resource_id: str) -> tuple[str, ...]:
+        """Whose it is, which nobody asks who writes nothing."""
+        return ()
+
+    async def found(self, kind: str, pairs: Sequence[tuple[str, str]], most: int = MOST_FOUND) -> list[Json]:
+        """What a search finds."""
+        return await found_by(self._repository, kind, pairs, most)
+
+    async def identities(self) -> frozenset[str]:
+        """Who asks, which is the server."""
+        return frozenset()
+
+
+async def found_by(
+    repository: Repository, kind: str, pairs: Sequence[tuple[str, str]], most: int = MOST_FOUND
+) -> list[Json]:
+    """What a search finds, up to a number."""
+    page = await repository.page(repository.query((kind,), pairs).plan, most)
+    return [parse(version.body or b"", NO_LIMITS) for version in page.matches]

@@ -15,6 +15,7 @@ from telesession.case import TAKING_TIME, Case, implied
 from telesession.consultation import COURSES, OPEN, Consultation, Refused, Side, State, state_of
 from telesession.demand import unmet
 from telesession.gathering import SEARCHED
+from telesession.peer import MIRROR
 from telesession.vocabulary import ACTIVITY, STATE, Body, code, codes, objects, path_of
 
 ALL: frozenset[Side] = frozenset({"requester", "hub", "patient"})
@@ -68,7 +69,7 @@ class Legality:
     async def check(self, written: Written, around: Around) -> Sequence[Issue]:
         """Raise Conflict or Forbidden for what the table does not have."""
         request = _request_of(written)
-        if request is None:
+        if request is None or (written.caller.subject == MIRROR and written.caller.kind == "local"):
             return ()
         asked = (written.body or written.former) if written.type == "ServiceRequest" else None
         known = asked if asked is not None else await around.read("ServiceRequest", request)
@@ -91,8 +92,6 @@ class Legality:
     async def _case(request: str, written: Written, around: Around) -> Case:
         """The consultation as the whole request leaves it, but for what is checked, which is as it was."""
         case = Case(request, facilities=await around.owners("ServiceRequest", request))
-        if not case.facilities and written.type == "ServiceRequest":
-            case.facilities = written.caller.organizations[:1]
         own = written.type, written.id
         first = written.former or written.body if own[0] == "ServiceRequest" else None
         service_request = first or await around.read("ServiceRequest", request)

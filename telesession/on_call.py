@@ -9,10 +9,11 @@ from fhir_server.errors import FhirError, Invalid
 from fhir_server.resource.instant import epoch_milliseconds, instant
 from fhir_server.rest.node import Node
 from telesession import vocabulary as words
-from telesession.booking import Unwatched, release
+from telesession.booking import release
 from telesession.case import Case
-from telesession.gathering import gathered, of_server, stored
+from telesession.gathering import Unwatched, gathered, of_server, stored
 from telesession.notice import RING, STARTING, announce
+from telesession.peer import is_sent
 from telesession.vocabulary import Body, Json, codes, extensions, objects, path_of
 from telesession.workflow import Workflow
 
@@ -42,7 +43,7 @@ class OnCall:
         """Do what is due now."""
         around = Unwatched(of_server(node))
         for task in await around.found("Task", [("status", "requested"), ("priority", EMERGENCIES)], MOST):
-            if is_due(task, int(node.clock() * 1000)):
+            if is_due(task, int(node.clock() * 1000)) and not is_sent(task):
                 await self._ring(node, path_of(task.get("focus")))
         now = int(node.clock() * 1000)
         soon = [("date", f"ge{instant(now)}"), ("date", f"le{instant(now + STARTING_MINUTES * 60_000)}")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 Json = dict[str, Any]
@@ -28,6 +28,7 @@ PARTICIPATION_OF = {"chair": "PPRF", "expert": "CON", "presenter": "REF", "secre
 MESSAGE = "urn:nhipcau:StructureDefinition:consultation-message"
 ANNOUNCED = "urn:nhipcau:StructureDefinition:start-announced"
 HOLD = "urn:nhipcau:StructureDefinition:held-until"
+SENT = "urn:nhipcau:StructureDefinition:sent-to-node"
 RING = "urn:nhipcau:StructureDefinition:on-call-ring"
 VIRTUAL_SERVICE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment.virtualService"
 CHANNEL = "urn:nhipcau:CodeSystem:tele-channel"
@@ -76,9 +77,10 @@ def extensions(body: Body, url: str) -> Iterator[Json]:
     yield from (each for each in objects(body, "extension") if each.get("url") == url)
 
 
-def extended(body: Json, more: Sequence[Json], *, instead_of: str = "") -> None:
-    """Give a resource further extensions, in the place of those with a URL."""
-    kept = [each for each in objects(body, "extension") if each.get("url") != instead_of]
+def extended(body: Json, more: Sequence[Json], *, instead_of: str | Collection[str] = ()) -> None:
+    """Give a resource further extensions, in the place of those with one of some URLs."""
+    gone = (instead_of,) if isinstance(instead_of, str) else instead_of
+    kept = [each for each in objects(body, "extension") if each.get("url") not in gone]
     listed = [*kept, *more]
     if listed:
         body["extension"] = listed

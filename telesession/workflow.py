@@ -15,12 +15,14 @@ from fhir_server.rest.argument import Arguments, Input, Part, parameters
 from fhir_server.rest.exchange import Exchange
 from fhir_server.rest.node import Node
 from fhir_server.rest.operation import Operation
+from fhir_server.settings import Settings
 from telesession.case import Case, Given, Moment, happened, implied, settled
 from telesession.consultation import EVENTS, Consultation, Event, Message, Refused, Side
 from telesession.demand import unmet
 from telesession.gathering import gathered, stored
 from telesession.legality import failure_of, sides_of
 from telesession.notice import NOTICES, announce
+from telesession.relay import Relay
 from telesession.vocabulary import objects, path_of
 
 ATTEMPTS = 10
@@ -52,8 +54,9 @@ MESSAGE = Input("message", "id")
 class Workflow:
     """The operations on consultations of one node; `sessions` is the URL below which their rooms are."""
 
-    def __init__(self, sessions: str) -> None:
+    def __init__(self, sessions: str, settings: Settings | None = None) -> None:
         self._sessions = sessions
+        self.relay = Relay(settings or Settings(), self.moment)
 
     def operations(self) -> Sequence[Operation]:
         """The rows of the table of operations."""
@@ -95,6 +98,8 @@ class Workflow:
             case = await gathered(node, exchange.id, given.slots)
             given = as_held(case, given)
             sides = await self.sides(node, exchange.caller, case)
+            if await self.relay.forwarded(node, case, event, given):
+                return told(await gathered(node, exchange.id), sides, ())
             try:
                 self._happen(node, case, event, given, sides)
                 changed = [f"{each['resourceType']}/{each['id']}" for each in case.changed()]

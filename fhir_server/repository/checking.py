@@ -62,6 +62,8 @@ class Surroundings:
     async def owners(self, kind: str, resource_id: str) -> tuple[str, ...]:
         """The facilities that a resource belongs to."""
         found = await self._means.store.read(kind, resource_id)
+        if found is None and self._made((kind, resource_id)) is not None:
+            return self.caller.organizations[:1]
         return label_from(found.label).owners if found is not None and found.label else ()
 
     async def found(self, kind: str, pairs: Sequence[tuple[str, str]], most: int = 200) -> Sequence[Body]:
