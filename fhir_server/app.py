@@ -26,6 +26,7 @@ from fhir_server.access.caller import Caller
 from fhir_server.auth.entrance import entrance
 from fhir_server.auth.event import Event
 from fhir_server.auth.records import records_at
+from fhir_server.bulk.bring import Imports
 from fhir_server.bulk.export import Exports
 from fhir_server.definitions.registry import Definitions
 from fhir_server.extension import Make, Surroundings, attended, fhir_routes, web_routes
@@ -74,11 +75,13 @@ from fhir_server.validation.validator import Validator
 
 if TYPE_CHECKING:
     from fhir_server.audit.trail import Trail
+    from fhir_server.auth.outbound import Outbound
 
 DATABASE = "nhipcau.sqlite"
-EXPORTS = "exports"
+EXPORTS, IMPORTS = "exports", "imports"
 KEY_FILE = "cursor.key"
 KEY_NOTE = "cursor key"
+OUTBOUND: Part[type[Outbound]] = Part("fhir_server.auth.outbound:Outbound")
 TRAIL: Part[type[Trail]] = Part("fhir_server.audit.trail:Trail")
 COLLECTOR = (100_000, 10, 100)
 """When Python looks for cycles: rarely within a request, since a large Bundle alone is some 50,000 live objects."""
@@ -129,7 +132,8 @@ class Service:
         records = partial(records_at, origin.data, origin.database)
         self.entrance = entrance(settings, records, base_of(settings, origin), origin.clock, self.ask, self.tell)
         self.exports = Exports(origin.data / EXPORTS)
-        more = (*self.entrance.routes, *self.exports.routes, *fhir_routes(self.extensions))
+        self.imports = Imports(origin.data / IMPORTS, lambda: OUTBOUND.load()(settings.outbound_hosts))
+        more = (*self.entrance.routes, *self.exports.routes, *self.imports.routes, *fhir_routes(self.extensions))
         router = Router((*ROUTES, *OPERATION_ROUTES, *VIEW_ROUTES, *more), definitions.resource_types)
         self.fhir = FhirService(router, definitions, settings, request_ids(), self._observe)
         self.fhir.authenticator = self.entrance.authenticator
@@ -215,6 +219,7 @@ class Service:
             if works:
                 following.append(asyncio.create_task(jobs.follow()))
                 following.append(asyncio.create_task(self.exports.follow(node)))
+                following.append(asyncio.create_task(self.imports.follow(node)))
                 if node.repository.is_guarded:
                     trail = TRAIL.load()(store, self._origin.data, self._origin.clock, self._settings.audit_days)
                     following.append(asyncio.create_task(trail.follow()))

@@ -65,6 +65,7 @@ class Settings(BaseSettings):
     logged_requests: Literal["failed", "all"] = "failed"
     organization: str = ""
     sharing_consent: Literal["needed", "assumed"] = "needed"
+    import_bytes: int = Field(default=2_000_000_000, gt=0)
     export_jobs: int = Field(default=4, gt=0)
     export_hours: float = Field(default=24.0, gt=0)
     export_file_entries: int = Field(default=50_000, gt=0)

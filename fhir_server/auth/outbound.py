@@ -9,22 +9,26 @@ import ssl
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import orjson
 
+from fhir_server.errors import Unprocessable
+
 MOST_BYTES = 200_000
 SECONDS_TO_CONNECT = 5.0
 SECONDS_IN_ALL = 8.0
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+PIECE = 1 << 16
 MAX_AGE = re.compile(r"max-age=(\d{1,9})")
 
 Resolve = Callable[[str, int], list[str]]
 
 
-class Unreachable(Exception):
+class Unreachable(Unprocessable):
     """A document could not be had, or must not be asked for; it says why."""
 
 
@@ -76,14 +80,7 @@ class Outbound:
     def fetch(self, url: str) -> Fetched:
         """Return a JSON document; raise Unreachable where it cannot be had."""
         host, port, address = self.check(url)
-        parts = urlsplit(url)
-        pinned = f"{parts.scheme}://{f'[{address}]' if ':' in address else address}:{port}{parts.path or '/'}"
-        request = httpx.Request(
-            "GET",
-            f"{pinned}?{parts.query}" if parts.query else pinned,
-            headers={"host": parts.netloc, "accept": "application/json, application/jwk-set+json"},
-            extensions={"sni_hostname": host, "timeout": httpx.Timeout(SECONDS_TO_CONNECT).as_dict()},
-        )
+        request = pinned_request(url, host, port, address, "application/json, application/jwk-set+json")
         try:
             with httpx.Client(verify=self._tls, trust_env=False, follow_redirects=False) as client:
                 answer = client.send(request, stream=True)
@@ -92,6 +89,40 @@ class Outbound:
                 return Fetched(orjson.loads(_body(answer)), _max_age(answer))
         except (httpx.HTTPError, orjson.JSONDecodeError, ssl.SSLError) as error:
             raise Unreachable(f"{host} gave no JSON: {type(error).__name__}") from error
+
+
+    def save(self, url: str, target: Path, most: int, seconds: float) -> None:
+        """Write what is at a URL into a file, unpacked; raise Unreachable where it cannot be had, or is too long."""
+        host, port, address = self.check(url)
+        request = pinned_request(url, host, port, address, "application/fhir+ndjson, application/json")
+        until = time.monotonic() + seconds
+        try:
+            with httpx.Client(verify=self._tls, trust_env=False, follow_redirects=False) as client:
+                answer = client.send(request, stream=True)
+                if answer.status_code != httpx.codes.OK:
+                    raise Unreachable(f"{host} answered {answer.status_code}")
+                length = 0
+                with target.open("wb") as file:
+                    for piece in answer.iter_bytes(PIECE):
+                        length += file.write(piece)
+                        if length > most:
+                            raise Unreachable(f"it is longer than {most:,} bytes, unpacked")
+                        if time.monotonic() > until:
+                            raise Unreachable("it comes too slowly")
+        except (httpx.HTTPError, ssl.SSLError) as error:
+            raise Unreachable(f"{host} gave no file: {type(error).__name__}") from error
+
+
+def pinned_request(url: str, host: str, port: int, address: str, accept: str) -> httpx.Request:
+    """Return a request for a URL to the very address that its host was resolved to."""
+    parts = urlsplit(url)
+    pinned = f"{parts.scheme}://{f'[{address}]' if ':' in address else address}:{port}{parts.path or '/'}"
+    return httpx.Request(
+        "GET",
+        f"{pinned}?{parts.query}" if parts.query else pinned,
+        headers={"host": parts.netloc, "accept": accept, "accept-encoding": "gzip"},
+        extensions={"sni_hostname": host, "timeout": httpx.Timeout(SECONDS_TO_CONNECT).as_dict()},
+    )
 
 
 def _body(answer: httpx.Response) -> bytes:

@@ -67,7 +67,7 @@ class Exports:
         if self._open_of(exchange) >= node.settings.export_jobs:
             raise Throttled(f"{node.settings.export_jobs} exports of yours are open: wait for one, or cancel it.")
         try:
-            job = await asyncio.to_thread(self._jobs.begin, str(uuid4()), wish)
+            job = await asyncio.to_thread(self._jobs.begin, str(uuid4()), wish.as_json())
         except OSError:
             raise NoStore(FULL) from None
         self._asked.set()

@@ -15,7 +15,7 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,13 @@ class Job:
         return (self.folder / REQUEST).stat().st_mtime
 
     def wish(self) -> Wish:
-        """What was asked."""
-        return from_json(orjson.loads((self.folder / REQUEST).read_bytes()))
+        """What an export was asked for."""
+        return from_json(self.request())
+
+    def request(self) -> dict[str, Any]:
+        """What was asked, as it is kept."""
+        found: dict[str, Any] = orjson.loads((self.folder / REQUEST).read_bytes())
+        return found
 
     def done(self) -> dict[str, Any] | None:
         """What came of it; None while it is worked on."""
@@ -105,11 +110,11 @@ class Jobs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def begin(self, job_id: str, wish: Wish) -> Job:
+    def begin(self, job_id: str, asked: Mapping[str, Any]) -> Job:
         """Keep what is asked, so that it is worked on whatever happens; raise OSError where the disk is full."""
         job = Job(self._folder / job_id)
         job.folder.mkdir(mode=0o700, parents=True)
-        put(job.folder / REQUEST, wish.as_json())
+        put(job.folder / REQUEST, asked)
         return job
 
     def job(self, job_id: str) -> Job:

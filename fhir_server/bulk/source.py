@@ -32,9 +32,10 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file to be read; `identity` tells whether it is still the same one."""
+    """A file to be read; `identity` tells whether it is still the same one. `name` is what people are told it is."""
 
     path: Path
+    name: str = ""
 
     @property
     def rank(self) -> int:
@@ -64,12 +65,12 @@ class Source:
             if suffix in LINES:
                 yield from self._lines(raw, unpacked, after)
             elif after == 0:
-                yield Item(1, str(self.path), unpacked.read(), raw.tell())
+                yield Item(1, self.name or str(self.path), unpacked.read(), raw.tell())
 
     def _lines(self, raw: BufferedReader, unpacked: BinaryIO, after: int) -> Iterator[Item]:
         for number, line in enumerate(unpacked, 1):
             if number > after and line.strip():
-                yield Item(number, f"{self.path}:{number}", line, raw.tell())
+                yield Item(number, f"{self.name or self.path}:{number}", line, raw.tell())
 
     def _members(self, raw: BufferedReader, after: int) -> Iterator[Item]:
         with tarfile.open(fileobj=raw) as archive:
@@ -78,4 +79,4 @@ class Source:
                     continue
                 content = archive.extractfile(member)
                 if content is not None:
-                    yield Item(number, f"{self.path}:{member.name}", content.read(), raw.tell())
+                    yield Item(number, f"{self.name or self.path}:{member.name}", content.read(), raw.tell())

@@ -75,19 +75,27 @@ class Wish:
 
     def as_json(self) -> dict[str, Any]:
         """The wish as it is kept in a file."""
-        caller = asdict(replace(self.caller, scopes=parse_scopes("")))
-        caller |= {"scopes": self.caller.scopes.text, "roles": sorted(self.caller.roles)}
-        return {**asdict(replace(self, caller=LOCAL)), "caller": caller}
+        return {**asdict(replace(self, caller=LOCAL)), "caller": caller_as_json(self.caller)}
+
+
+def caller_as_json(caller: Caller) -> dict[str, Any]:
+    """Return a caller as it is kept in a file, without the token."""
+    kept = asdict(replace(caller, scopes=parse_scopes(""), token=""))
+    return kept | {"scopes": caller.scopes.text, "roles": sorted(caller.roles)}
+
+
+def caller_from(body: Mapping[str, Any]) -> Caller:
+    """Return a caller that was kept."""
+    if body["kind"] == "local":
+        return LOCAL
+    lists = {"roles": frozenset(body["roles"]), "organizations": tuple(body["organizations"])}
+    return Caller(**{**body, "scopes": parse_scopes(body["scopes"]), **lists})
 
 
 def from_json(body: Mapping[str, Any]) -> Wish:
     """Return a wish that was kept."""
     kept: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in body.items()}
-    caller = dict(kept.pop("caller"))
-    if caller["kind"] == "local":
-        return Wish(**kept)
-    caller |= {"scopes": parse_scopes(caller["scopes"]), "roles": frozenset(caller["roles"])}
-    return Wish(**kept, caller=Caller(**{**caller, "organizations": tuple(caller["organizations"])}))
+    return Wish(**{**kept, "caller": caller_from(body["caller"])})
 
 
 async def read_wish(node: Node, exchange: Exchange, arguments: Arguments, given: Collection[str]) -> Wish:

@@ -104,3 +104,9 @@ def test_a_view_has_rows_of_what_the_caller_sees_and_no_others(world, asking):
         entries = world.get(caller, "Patient?_count=500").json().get("entry", [])
         assert rows(caller) == {f"Patient/{entry['resource']['id']}" for entry in entries}
     outcome(asking("his-bound")("GET", "ViewDefinition/patients/$viewdefinition-run"), 403, "forbidden")
+
+
+@pytest.mark.parametrize("caller", ["doctor-hub", "a1", "his-narrow", "ministry-health"])
+def test_importing_takes_system_scopes_that_write(asking, caller):
+    body = {"input": [{"type": "Patient", "url": "https://example.org/x"}]}
+    outcome(asking(caller)("POST", "$import", body, content_type="application/json"), 403, "forbidden")

@@ -209,9 +209,7 @@ def test_a_client_that_asks_again_from_the_time_it_was_given_misses_and_repeats_
             if n % 7 == 6:
                 await node.node.repository.write([Write("DELETE", "Basic", name)])
             else:
-                await node.node.repository.write(
-                    [Write("PUT", "Basic", name, sent=Sent(body, orjson.dumps(body)))]
-                )
+                await node.node.repository.write([Write("PUT", "Basic", name, sent=Sent(body, orjson.dumps(body)))])
 
         async def writing():
             for n in range(400):

@@ -9,6 +9,8 @@ import typer
 
 from fhir_server import errors
 from fhir_server.app import Origin, application
+from fhir_server.auth.outbound import Outbound
+from fhir_server.bulk.bring import Imports
 from fhir_server.bulk.export import Exports
 from fhir_server.cli import app
 from fhir_server.definitions.registry import r4
@@ -21,7 +23,7 @@ from fhir_server.settings import Settings
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 
 
-OPERATIONS = (*OPERATION_ROUTES, *VIEW_ROUTES, *Exports(Path()).routes)
+OPERATIONS = (*OPERATION_ROUTES, *VIEW_ROUTES, *Exports(Path()).routes, *Imports(Path(), Outbound).routes)
 
 
 def rows(page: str, name: str) -> list[str]:

@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from fhir_server.auth.outbound import Outbound
+from fhir_server.bulk.bring import Imports
 from fhir_server.bulk.export import Exports
 from fhir_server.interactions.routes import ROUTES
 from fhir_server.national.table import OPERATIONS as VIEW_OPERATIONS
@@ -51,7 +53,7 @@ def test_every_operation_is_told(statement):
     told = {each["definition"] for each in statement["rest"][0]["operation"]}
     for each in statement["rest"][0]["resource"]:
         told |= {operation["definition"] for operation in each.get("operation", ())}
-    every = (*OPERATIONS, *VIEW_OPERATIONS, *Exports(Path()).operations())
+    every = (*OPERATIONS, *VIEW_OPERATIONS, *Exports(Path()).operations(), Imports(Path(), Outbound).operation)
     assert told == {operation.definition for operation in every}
 
 
