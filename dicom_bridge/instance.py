@@ -141,6 +141,8 @@ def _understood(file: BinaryIO, transfer_syntax: str) -> Instance:
     dataset = read_dataset(
         file, transfer_syntax in IMPLICIT, is_little, stop_when=_is_pixels, defer_size=LEFT_ASIDE_BYTES
     )
+    if not is_whole(dataset, file):
+        raise Refused(UNREADABLE, "It ends within an element.")
     json = json_of(dataset)
     uids = Uids(text_of(json, "0020000D"), text_of(json, "0020000E"), text_of(json, "00080018"))
     sop_class = text_of(json, "00080016")
@@ -160,6 +162,18 @@ def _understood(file: BinaryIO, transfer_syntax: str) -> Instance:
     except Refused as refused:
         raise Refused(refused.reason, refused.text, sop_class=sop_class, uid=uids.instance) from None
     return Instance(uids, sop_class, transfer_syntax, json, frames)
+
+
+def is_whole(dataset: Dataset, file: BinaryIO) -> bool:
+    """Whether every element has the length that it says: others would make room for it, up to 4 GB."""
+    size = os.fstat(file.fileno()).st_size
+    for tag in tuple(dataset.keys()):
+        element = element_as_read(dataset, tag)
+        if isinstance(element, RawDataElement) and element.length != UNDEFINED:
+            there = size - element.value_tell if element.value is None else len(element.value)
+            if element.length > there:
+                return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

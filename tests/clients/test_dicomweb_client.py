@@ -40,6 +40,7 @@ REFUSED = {
         NO_STUDY,
     ),
     "MR_truncated.dcm": "its pixels are cut off",
+    "rtplan_truncated.dcm": "it is cut off",
     "badVR.dcm": "its number of frames is none",
     "meta_missing_tsyntax.dcm": "it does not say its transfer syntax",
 }  # fmt: skip

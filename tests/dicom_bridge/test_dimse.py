@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -12,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
+import orjson
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
@@ -21,6 +24,7 @@ from dicom_bridge.dimse import MPPS, WORKLIST
 from dicom_bridge.extension import images
 from tests.dicom_bridge.samples import PART_10, slice_of, written
 from tests.orthanc import free_port
+from tests.processes import Program
 from tests.serving import Served, serving
 
 pytestmark = [
@@ -365,3 +369,46 @@ def test_nothing_is_left_of_what_was_received(bridge: Bridge):
     (extension,) = bridge.served.service.extensions
     folder = extension.work[0].__self__.data / "dicom" / "incoming"  # type: ignore[attr-defined]
     until(lambda: not list(folder.iterdir()))
+
+
+@pytest.mark.server
+def test_of_several_processes_one_listens_and_another_follows_it(tmp_path: Path):
+    port = free_port()
+    file = written(slice_of("1.2.40"), tmp_path / "a.dcm")
+    program = shutil.which("storescu")
+    if program is None:
+        pytest.skip("storescu is not installed: `make setup` names the package dcmtk")
+    command = [program, "-aet", "CT1", "-aec", "NHIPCAU", "127.0.0.1", str(port), str(file)]
+    peers = orjson.dumps(PEERS[:1]).decode()
+    server = Program(tmp_path, "--workers", "2", dicom_port=port, dicom_peers=peers)
+    try:
+        until(lambda: is_open(port))
+        assert subprocess.run(command, check=False, timeout=60).returncode == 0
+        (listening,) = [each for each in children(server.process.pid) if listens(each, port)]
+        os.kill(listening, signal.SIGKILL)
+        until(lambda: not listens(listening, port))
+        until(lambda: is_open(port))
+        assert subprocess.run(command, check=False, timeout=60).returncode == 0
+        found = httpx.get(f"{server.base.removesuffix('/fhir')}/dicom-web/studies").json()
+        assert [study["0020000D"]["Value"] for study in found] == [["1.2.40"]]
+    finally:
+        server.stop()
+
+
+def children(process: int) -> list[int]:
+    """The processes that one started."""
+    return [int(each) for each in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def listens(process: int, port: int) -> bool:
+    """Whether a process listens on a port of its own."""
+    sockets = {
+        line.split()[9]
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A"
+    }
+    try:
+        held = [str(each.readlink()) for each in Path(f"/proc/{process}/fd").iterdir()]
+    except FileNotFoundError:
+        return False
+    return any(f"socket:[{inode}]" in held for inode in sockets)

@@ -39,6 +39,7 @@ REFUSED = {
     "JPEGLSNearLossless_08.dcm": NO_STUDY,
     "JPEGLSNearLossless_16.dcm": NO_STUDY,
     "MR_truncated.dcm": "8,130 bytes, and 1 frames of its rows and columns take 8,192",
+    "rtplan_truncated.dcm": "It ends within an element",
     "README": NO_DICOM,
     "SC_rgb_jls_lossy_line.dcm": NO_STUDY,
     "SC_rgb_jls_lossy_sample.dcm": NO_STUDY,
