@@ -229,6 +229,7 @@ class DicomWeb:
         """Take a study, a series or an instance out of what is found."""
         check_role(visit.caller, "remove")
         uids, seen = await self._named(visit)
+        await self._visibility.check_own(visit, uids.study)
         if not await self.archive.delete(uids):
             raise missing(uids)
         tell(visit, seen, "delete")

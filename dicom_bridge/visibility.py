@@ -115,6 +115,12 @@ class Visibility:
             return True
         return visit.caller.kind == "local" or study in await self.seen(visit, (study,))
 
+    async def check_own(self, visit: Visit, study: str) -> None:
+        """Raise Forbidden where a study came from another facility than the caller's."""
+        note = await self._notes.of(study)
+        if visit.caller.kind != "local" and (note is None or note.facility not in visit.caller.organizations):
+            raise Forbidden("Images are deleted by the facility that they came from.")
+
     async def claims(self, archive: DicomArchive, study: str, facility: str) -> bool:
         """Whether a study is a facility's, which it becomes where it is nobody's yet.
 

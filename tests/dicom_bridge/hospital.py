@@ -26,7 +26,12 @@ ANH = {
     "birthDate": "1980-05-02",
     "identifier": [{"system": "http://station-a.vn/patients", "value": "VN-1"}],
 }
-HEADER: dict[str, Any] = {"PatientName": "NGUYEN^ANH^THI", "PatientID": "VN-1", "PatientBirthDate": "19800502", "PatientSex": "F"}
+HEADER: dict[str, Any] = {
+    "PatientName": "NGUYEN^ANH^THI",
+    "PatientID": "VN-1",
+    "PatientBirthDate": "19800502",
+    "PatientSex": "F",
+}
 
 
 class Hospital:

@@ -269,6 +269,8 @@ def test_a_consultation_opens_images_to_the_hub_until_it_closes(place: Hospital)
             assert answer.status_code == 404, path
     for caller in ("worker-b", "his-b", "coordinator-hub", "ministry-health", "a1"):
         assert place.sees(caller, "1.2.20") is (caller == "coordinator-hub")
+    until_seen(place, "his-hub", "1.2.20")
+    outcome(place.send("his-hub", "DELETE", "studies/1.2.20"), 403, "forbidden")
     # Whom it is shown to may add to it: a presentation state, a report.
     assert place.store("radiologist-hub", "1.2.20", 7, AccessionNumber="", **man).status_code == 200
     assert place.store("radiologist-hub", "1.2.21", 7, AccessionNumber="", **woman).status_code == 409
