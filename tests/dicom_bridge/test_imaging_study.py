@@ -231,5 +231,7 @@ def test_any_data_set_makes_a_sound_study(found: list[Json]):
     ]
     body = imaging_study("1.2", [each | more for each, more in zip(found, uids, strict=True)], SETTING)
     sound(body)
-    assert body["numberOfInstances"] == len(found)
+    assert (body["numberOfSeries"], body["numberOfInstances"]) == (len(found), len(found))
+    assert [each["value"] for each in body["identifier"] if each.get("system") == "urn:dicom:uid"] == ["urn:oid:1.2"]
     assert body["modality"]
+    assert body["endpoint"]
