@@ -103,7 +103,8 @@ def _problems(offer: Description) -> Iterator[str]:
     mids = [each.mid for each in offer.media]
     if "" in mids or len(set(mids)) < len(mids):
         yield "Each media needs a mid of its own (RFC 8843)."
-    if len(mids) > 1 and not any(set(mids) <= set(each.split()[1:]) for each in offer.attributes if "BUNDLE" in each):
+    groups = [each.split()[1:] for each in offer.attributes if each.startswith("group:BUNDLE")]
+    if any(set(each) != set(mids) for each in groups) or (len(mids) > 1 and not groups):
         yield "All media must be in one group: a=group:BUNDLE (RFC 9725, 4.4.1)."
     for media in offer.media:
         if media.kind == "application":

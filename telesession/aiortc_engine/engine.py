@@ -98,7 +98,7 @@ class AiortcEngine:
         if before is not None:
             self._connections.pop(before.connection, None)
             room.remove(before)
-            self._spawn(before.peer.close())
+            self._spawn(before.peer.end())
         self._tell(Published(session, source, publication.connection))
         self._watch(peer, publication.connection)
         return Answer(publication.connection, sdp)
@@ -233,7 +233,7 @@ class AiortcEngine:
         if room.is_empty and not room.muted:
             self._rooms.pop(room.session, None)
             self._loudest.pop(room.session, None)
-        await held.peer.close()
+        await held.peer.end()
 
     # What they share.
 
@@ -241,10 +241,10 @@ class AiortcEngine:
         try:
             sdp = await peer.answer(offer, direction)
         except BaseException:
-            await peer.close()
+            await peer.end()
             raise
         if "a=candidate:" not in sdp:
-            await peer.close()
+            await peer.end()
             raise Unavailable("No address or port is free for the connection's packets: see NHIPCAU_MEDIA_ADDRESSES.")
         return sdp
 

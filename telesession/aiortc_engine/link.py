@@ -101,6 +101,10 @@ class Link:
         self._by_ssrc = {ssrc: each for ssrc, each in self._by_ssrc.items() if each is not ended}
         self._outgoing = {ssrc: each for ssrc, each in self._outgoing.items() if each is not ended}
 
+    async def close(self) -> None:
+        """Close the sockets."""
+        await self._connection.close()
+
     def touch(self) -> None:
         """The other side is there: it checks the way (RFC 7675)."""
         self.heard = self._clock()

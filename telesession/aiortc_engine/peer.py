@@ -71,19 +71,22 @@ class Peer(RTCPeerConnection):
     async def answer(self, offer: str, direction: str) -> str:
         """Return the answer to an offer; raise Invalid or Unprocessable for one that cannot be served whole."""
         try:
-            await self.setRemoteDescription(RTCSessionDescription(without_names(offer), "offer"))
+            await self._agree(offer, direction)
         except OperationError as failure:
             raise Unprocessable("None of the codecs of a media is known: offer VP8 or H.264, and Opus.") from failure
         except Exception as failure:
-            # aiortc's parser fails in many ways, all of them for what the client sent.
+            # aiortc's parser fails in many ways, and late, all of them for what the client sent.
             raise Invalid(f"The offer cannot be read: {str(failure)[:200] or type(failure).__name__}") from failure
+        return str(self.localDescription.sdp)
+
+    async def _agree(self, offer: str, direction: str) -> None:
+        await self.setRemoteDescription(RTCSessionDescription(without_names(offer), "offer"))
         for transceiver in self.getTransceivers():
             transceiver.direction = direction
             for codec in transceiver._codecs:  # noqa: SLF001 -- what was agreed is said nowhere else
                 if codec.mimeType.lower() == "audio/opus":
                     codec.parameters = dict(OPUS)
         await self.setLocalDescription()
-        return str(self.localDescription.sdp)
 
     async def add_candidates(self, fragment: Fragment) -> None:
         """Take more of the other side's candidates; those whose address is a name are left out."""
@@ -110,6 +113,14 @@ class Peer(RTCPeerConnection):
         """What goes out, by mid, in the order of the offer."""
         ordered = sorted(self.getTransceivers(), key=lambda each: each._get_mline_index() or 0)  # noqa: SLF001
         return {each.mid or "": each.sender for each in ordered}  # type: ignore[misc]
+
+    async def end(self) -> None:
+        """Close, also what never came to be whole."""
+        try:
+            await self.close()
+        except Exception:  # noqa: BLE001 -- aiortc cannot close what an offer left half made; its sockets can be
+            if self.link is not None:
+                await self.link.close()
 
     async def until_up(self, seconds: float) -> bool:
         """Wait until packets can flow; False where they do not within the time."""
