@@ -7,10 +7,8 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from pathlib import Path
 from time import monotonic
-from typing import IO, Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 from zoneinfo import ZoneInfo
 
@@ -21,6 +19,7 @@ from dicom_bridge.dicom_value import DCM
 from dicom_bridge.imaging_study import Setting, imaging_study
 from dicom_bridge.lookup import Body, Kept, Lookup, any_of, parsed
 from dicom_bridge.matching import Header, Match, NoMatch, has_two_people, header_of, identifiers_of, match
+from dicom_bridge.process_lock import locking
 from dicom_bridge.study_note import StudyNote, StudyNotes
 from dicom_bridge.work_item import RESOLVE, SYSTEM, Waiting, ended, is_waiting, study_of, task_of
 from fhir_server.access.caller import LOCAL
@@ -97,9 +96,7 @@ class Synchronizer:
 
     archive: DicomArchive
 
-    def __init__(
-        self, notes: StudyNotes, folder: Path, base: str, facility: str, zone: ZoneInfo, pace: Pace
-    ) -> None:
+    def __init__(self, notes: StudyNotes, folder: Path, base: str, facility: str, zone: ZoneInfo, pace: Pace) -> None:
         self._notes = notes
         self._folder = folder
         self._address = f"{base.rpartition('/')[0]}/dicom-web"
@@ -112,8 +109,10 @@ class Synchronizer:
 
     async def work(self, node: Node) -> None:
         """Follow the feed where no other process does, without an end."""
-        with (self._folder / FOLLOWING).open("w") as lock:
-            await locked(lock, self._pace.looks * 3)
+        await asyncio.to_thread(self._folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        with locking(self._folder / FOLLOWING) as take:
+            while not take():  # noqa: ASYNC110 -- another process decides when
+                await asyncio.sleep(self._pace.looks * 3)
             await self._follow(node)
 
     async def _follow(self, node: Node) -> None:
@@ -266,12 +265,10 @@ class Synchronizer:
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
         """The turn to change what FHIR says of studies: of one process, and one task in it."""
-        with (self._folder / TURN).open("w") as lock:
-            await locked(lock, SECONDS_TO_TURN)
-            try:
-                yield
-            finally:
-                flock(lock, LOCK_UN)
+        with locking(self._folder / TURN) as take:
+            while not take():  # noqa: ASYNC110 -- the same
+                await asyncio.sleep(SECONDS_TO_TURN)
+            yield
 
     # ---- what others write
 
@@ -303,14 +300,3 @@ class Synchronizer:
         lookup = self._lookup(node, None)
         for each in await lookup.find("ImagingStudy", basedon=f"ServiceRequest/{order}", status="registered"):
             await lookup.write({**each, "status": "cancelled"})
-
-
-async def locked(file: IO[Any], seconds: float) -> None:
-    """Wait until a file is locked by this opening of it, looking at it again after so many seconds."""
-    while True:
-        try:
-            flock(file, LOCK_EX | LOCK_NB)
-        except BlockingIOError:
-            await asyncio.sleep(seconds)
-        else:
-            return
