@@ -10,7 +10,7 @@ import { Shown, useAsked } from "../parts/asked.tsx";
 import { Empty } from "../parts/state.tsx";
 import { Table } from "../parts/table.tsx";
 import { Tag, toneOf, toneOfPriority } from "../parts/tag.tsx";
-import { language, say, sayCode, sayDate, sayDay, sayInstant, sayTime } from "../words/say.ts";
+import { language, say, sayCode, sayDate, sayDay, sayTime, sayWhen } from "../words/say.ts";
 
 const SECONDS_BETWEEN_LOOKS = 20;
 const OPEN = "requested,received,accepted,in-progress,on-hold,ready";
@@ -62,12 +62,14 @@ export function DayPage() {
   );
 }
 
-function openTasks(stop: AbortSignal): Promise<Found<Task>> {
-  return search(
+/** Tasks about a request: other work, such as images without a patient, has a page of its own. */
+async function openTasks(stop: AbortSignal): Promise<Found<Task>> {
+  const found = await search(
     "Task",
     { status: OPEN, _include: ["Task:patient", "Task:focus", "Task:requester"], _sort: "-authored-on", _count: 40 },
     stop,
   );
+  return { ...found, matches: found.matches.filter((task) => task.focus?.reference?.startsWith("ServiceRequest/")) };
 }
 
 function appointmentsOf(day: Date, stop: AbortSignal): Promise<Found<Appointment>> {
@@ -107,7 +109,7 @@ function Count({ of }: { of: number | undefined }) {
 
 function PatientLink({ reference, included }: { reference: Task["for"]; included: Found<unknown>["included"] }) {
   const id = idOf(reference, "Patient");
-  const name = referred(reference, included) || say("patient.unnamed");
+  const name = referred(reference, included) || say(reference?.reference ? "patient.unshared" : "patient.unnamed");
   return id ? <a href={`/patients/${id}`}>{name}</a> : name;
 }
 
@@ -158,7 +160,7 @@ function Requests({ found }: { found: Found<Task> }) {
         { label: say("day.from"), cell: (task) => referred(task.requester, found.included) },
         {
           label: say("day.sent"),
-          cell: (task) => <time dateTime={task.authoredOn}>{sayInstant(task.authoredOn)}</time>,
+          cell: (task) => <time dateTime={task.authoredOn}>{sayWhen(task.authoredOn)}</time>,
         },
         {
           label: say("day.status"),

@@ -28,9 +28,9 @@ export function isTyping(event: KeyboardEvent): boolean {
   );
 }
 
-/** Listens to the keys of every page; `pages` tells where letters lead. */
+/** Listens to the keys of every page, before any page does; `pages` tells where letters lead. */
 export function listenToKeys(pages: () => readonly Page[]): void {
-  addEventListener("keydown", (event) => {
+  const heed = (event: KeyboardEvent) => {
     if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]"))
       return;
     const follows = performance.now() - leader < MILLISECONDS_TO_FOLLOW;
@@ -47,7 +47,8 @@ export function listenToKeys(pages: () => readonly Page[]): void {
       if (field) event.preventDefault();
       field?.focus();
     }
-  });
+  };
+  addEventListener("keydown", heed, { capture: true });
 }
 
 export function KeyboardHelp({ pages }: { pages: readonly Page[] }) {

@@ -61,7 +61,7 @@ export function Shell() {
           </nav>
         </>
       )}
-      <main id="main" class="main" tabIndex={-1}>
+      <main id="main" class="page" tabIndex={-1}>
         {isOut ? <Bones rows={3} /> : found ? <Opened key={place.value.path} {...found} /> : <Missing />}
       </main>
       {!isConnected.value && (

@@ -18,6 +18,7 @@ export const PATIENTS = {
   "patients.address": { vi: "Địa chỉ", en: "Address" },
   "patients.count": { vi: "{count} người bệnh", en: "{count} patients" },
   "patient.age": { vi: "{age} tuổi", en: "{age} years" },
+  "patient.unshared": { vi: "Hồ sơ chưa chia sẻ", en: "Record not shared yet" },
   "patient.unnamed": { vi: "Chưa có tên", en: "No name yet" },
   "patient.allergies": { vi: "Dị ứng: {what}", en: "Allergies: {what}" },
   "patient.allergies.none": { vi: "Chưa ghi dị ứng", en: "No allergy recorded" },

@@ -69,6 +69,12 @@ export function sayInstant(value: string | undefined): string {
   return [sayTime(value), sayDate(value)].filter(Boolean).join(" ");
 }
 
+/** When something was, as briefly as it can be said: today's without the date. */
+export function sayWhen(value: string | undefined, now: Date = new Date()): string {
+  const isToday = value !== undefined && new Date(value).toDateString() === now.toDateString();
+  return isToday && value.length > 10 ? sayTime(value) : sayInstant(value) || sayDate(value);
+}
+
 /** A day in words. */
 export function sayDay(day: Date): string {
   const text = formats.value.weekday.format(day);
