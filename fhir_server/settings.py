@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     smtp_from: str = "nhipcau@localhost"
     query_bytes: int = Field(default=512_000_000, ge=64_000_000)
     query_seconds: int = Field(default=10, gt=0)
+    tele_blocks: tuple[int, ...] = ()
     peers: tuple[str, ...] = ()
     peer_client: str = ""
     peer_key: str = ""

@@ -9,6 +9,7 @@ from telesession.legality import Legality
 from telesession.notices import Board
 from telesession.on_call import OnCall
 from telesession.premises import Premises
+from telesession.rule import Rules
 from telesession.sender import Post, installed
 from telesession.workflow import Workflow
 
@@ -31,7 +32,7 @@ def telesession(surroundings: Surroundings) -> Extension:
         PREFIX,
         rows=(*board.rows(), *premises.rows),
         operations=(*workflow.operations(), *Booking(workflow).operations()),
-        checks=Legality(surroundings.clock).checks(),
+        checks=(*Legality(surroundings.clock).checks(), *Rules(surroundings.settings.tele_blocks).checks()),
         listeners=(Following(workflow.moment).listener(), *Post(installed(surroundings)).listeners()),
         work=(OnCall(workflow).work, workflow.relay.work, board.work, premises.watch),
         opened=premises.opened,

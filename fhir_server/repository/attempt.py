@@ -220,9 +220,11 @@ class Attempt:
             if not checks:
                 continue
             key, step = (change.type, change.id), self._steps_of_changes[index]
-            number, former = await around.stored(key)
-            if change.if_match is None and change.method != "POST":
-                self._changes[index] = replace(change, if_match=number)
+            former = None
+            if change.method != "POST" and any(each.sees_former for each in checks):
+                number, former = await around.stored(key)
+                if change.if_match is None:
+                    self._changes[index] = replace(change, if_match=number)
             written = Written(*key, former, self._body(key), around.caller)
             with placed(step.write.place):
                 for each in checks:

@@ -49,7 +49,11 @@ Check = Callable[[Written, Around], Awaitable[Sequence[Issue]]]
 
 @dataclass(frozen=True, slots=True)
 class WriteCheck:
-    """A check of every write of some types."""
+    """A check of every write of some types.
+
+    One that has no use for what was there says so: then nobody waits for others who write the same.
+    """
 
     types: frozenset[str]
     check: Check
+    sees_former: bool = True

@@ -44,8 +44,16 @@ class Site:
     def add(self, name: str, organization: str) -> tuple[str, Path]:
         """Register a program of a facility; its id, and its private key."""
         key = self.folder / f"{name}.json"
-        command: list[str | Path] = [PROGRAM, "client", "add", name, "--make-key", key, "--organization", organization, "--role", "his",
-                   "--scope", "system/*.cruds", "--data", self.folder / "data"]  # fmt: skip
+        options: dict[str, str | Path] = {
+            "--make-key": key,
+            "--organization": organization,
+            "--role": "his",
+            "--scope": "system/*.cruds",
+            "--data": self.folder / "data",
+        }
+        command: list[str | Path] = [PROGRAM, "client", "add", name]
+        for option, value in options.items():
+            command += [option, value]
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=SECONDS)
         return name, key
 
