@@ -152,9 +152,9 @@ def words(name: str) -> tuple[str, ...]:
 
 def has_two_people(headers: Sequence[Header]) -> bool:
     """Whether headers say of more than one person, as far as each says anything."""
-    for what in ("patient_id", "issuer", "birth_date", "sex"):
-        if len({getattr(each, what) for each in headers} - {""}) > 1:
-            return True
+    said = ((each.patient_id, each.issuer, each.birth_date[:4], each.sex) for each in headers)
+    if any(len({*values} - {""}) > 1 for values in zip(*said, strict=True)):
+        return True
     named = [each.names for each in headers if each.names]
     return any(named[0].isdisjoint(each) for each in named[1:])
 

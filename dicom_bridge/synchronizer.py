@@ -283,7 +283,11 @@ class Synchronizer:
                 if version.type == "ServiceRequest" and body.get("status") in UNDONE:
                     await self._cancel(node, version.id)
         for study in await self._waiting_for(node, list(numbers)):
-            await self.synchronize(node, study)
+            try:
+                await self.synchronize(node, study)
+            except Exception:
+                # It waits for a person still; what comes after it is heard.
+                log.exception("a study of images that waits could not be looked at again")
 
     async def _waiting_for(self, node: Node, numbers: Sequence[str]) -> list[str]:
         """The studies that wait for somebody and have one of these numbers."""

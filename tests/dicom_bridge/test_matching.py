@@ -163,11 +163,12 @@ def test_a_national_number_is_known_by_its_system_or_type(identifier: Json, nati
         (header(), False),
         (header(name="Nguyễn Thị Ánh"), False),
         (header(name="", born="", sex="", number=""), False),
+        (header(born="1980"), False),
         (header(name="TRAN^BINH"), True),
         (header(number="78"), True),
         (header(sex="M"), True),
     ],
-    ids=["same", "accents", "silent", "name", "number", "sex"],
+    ids=["same", "accents", "silent", "year", "name", "number", "sex"],
 )
 def test_images_of_two_people_are_told(other: Header, two: bool):  # noqa: FBT001
     assert has_two_people([header(), other]) is two
