@@ -198,6 +198,9 @@ def serve(  # noqa: PLR0913 -- each is an option of the command
     archive: Annotated[
         str | None, typer.Option(metavar="orthanc=URL", help="An Orthanc that keeps the images, not the data folder.")
     ] = None,
+    media: Annotated[
+        str | None, typer.Option(metavar="ENGINE", help="What carries sessions: aiortc, janus=URL,URL or off.")
+    ] = None,
 ) -> None:
     """Run the server until it is stopped."""
     asks = auth_of(host, auth, settings().base_url)
@@ -205,7 +208,7 @@ def serve(  # noqa: PLR0913 -- each is an option of the command
     if isinstance(database, MongoDatabase):
         asyncio.run(tried(database))
     listener = listening(host, port)
-    given = {"auth": asks, "validation": validation, "archive": archive}
+    given = {"auth": asks, "validation": validation, "archive": archive, "media": media}
     chosen = Settings(**settings().model_dump() | {name: value for name, value in given.items() if value is not None})
     # What is loaded before workers part is in memory once, as long as the collector leaves it alone.
     maker(chosen)
