@@ -19,6 +19,7 @@ from dicom_bridge.codec import decoded, encoded
 from dicom_bridge.display import image_of, visible
 from dicom_bridge.messages import HEAD, packed
 from dicom_bridge.pixels import NoPicture, meaning_of, pixels_of
+from fhir_server.part import Part
 
 MEMORY = 3_000_000_000
 NICENESS = 5
@@ -44,7 +45,14 @@ def transcode(told: Told, blobs: Blobs) -> tuple[Told, Blobs]:
     return {}, {"frame": encoded(picture, told["target"])}
 
 
-JOBS: Mapping[str, Callable[[Told, Blobs], tuple[Told, Blobs]]] = {"render": render, "transcode": transcode}
+def deidentify(told: Told, blobs: Blobs) -> tuple[Told, Blobs]:
+    """A file without whose it is."""
+    return DEIDENTIFICATION.load()(told, blobs)
+
+
+Job = Callable[[Told, Blobs], tuple[Told, Blobs]]
+DEIDENTIFICATION: Part[Job] = Part("dicom_bridge.deidentification:job")
+JOBS: Mapping[str, Job] = {"render": render, "transcode": transcode, "deidentify": deidentify}
 
 
 @lru_cache(maxsize=4)

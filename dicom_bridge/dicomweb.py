@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Literal, NamedTuple
 from uuid import uuid4
@@ -30,6 +31,7 @@ from dicom_bridge.pictures import Pictures
 from dicom_bridge.pixels import NoPicture
 from dicom_bridge.question import is_uid, question
 from dicom_bridge.reception import Reception, account_for, status_of, told
+from dicom_bridge.release import Release, body_of, pieces_of, request_of
 from dicom_bridge.transfer_syntax import BYTES, EXPLICIT_LITTLE
 from dicom_bridge.view import view_of
 from dicom_bridge.visibility import Seen, Visibility, check_role, tell
@@ -57,11 +59,12 @@ class Asked(NamedTuple):
 class DicomWeb:
     """Answers DICOMweb requests from an archive, for studies that the caller may see. `seconds` bound a silence.
 
-    `archive` and `pictures` are there while the server runs.
+    `archive`, `pictures` and `released` are there while the server runs.
     """
 
     archive: DicomArchive
     pictures: Pictures
+    released: Release
 
     def __init__(self, visibility: Visibility, base_url: str, seconds: float) -> None:
         self._visibility = visibility
@@ -130,6 +133,30 @@ class DicomWeb:
             async for piece in self.archive.read(each):
                 yield piece
         yield writer.end()
+
+    async def release(self, visit: Visit) -> Response:
+        """The images of a study without whose they are, all of what is asked for, or none."""
+        check_role(visit.caller, "create")
+        asked = request_of(await body_of(visit.request.stream(), self._seconds))
+        held = await self._held(visit, "export")
+        strange = {*asked.series, *asked.masks} - {each.uids.series for each in held}
+        if strange:
+            raise InvalidValue(f"The study has no series {', '.join(sorted(strange))}.")
+        chosen = [each for each in held if not asked.series or each.uids.series in asked.series]
+        async with AsyncExitStack() as stack:
+            paths = await stack.enter_async_context(self.released.made(chosen, asked))
+            kept = stack.pop_all()
+        writer = MultipartWriter(uuid4().hex, DICOM)
+
+        async def parts() -> AsyncIterator[bytes]:
+            async with kept:
+                for path in paths:
+                    yield writer.begin({"Content-Type": DICOM})
+                    async for piece in pieces_of(path):
+                        yield piece
+                yield writer.end()
+
+        return StreamingResponse(parts(), 200, HEADERS, writer.media_type)
 
     async def metadata(self, visit: Visit) -> Response:
         """The data sets of a study, a series or an instance, with addresses of the bulk of their data."""
@@ -323,6 +350,7 @@ def rows(web: DicomWeb) -> list[Row]:
         Row("GET", f"{INSTANCE}/frames/{{frames}}/rendered", web.rendered, READ),
         Row("GET", f"{INSTANCE}/frames/{{frames}}/thumbnail", web.thumbnail, READ),
         Row("GET", f"{INSTANCE}/bulkdata/{{place:path}}", web.bulk, READ),
+        Row("POST", f"{STUDY}/deidentified", web.release, READ, takes="application/json"),
         *(Row("GET", level, web.retrieve, READ) for level in (STUDY, SERIES, INSTANCE)),
         *(Row("DELETE", level, web.delete, DELETE) for level in (STUDY, SERIES, INSTANCE)),
     ]

@@ -12,6 +12,7 @@ from dicom_bridge.dicomweb import PREFIX, DicomWeb, rows
 from dicom_bridge.local_archive import LocalArchive
 from dicom_bridge.modality import Listening, note_orders
 from dicom_bridge.pictures import Pictures
+from dicom_bridge.release import Release
 from dicom_bridge.reporting import Reporting
 from dicom_bridge.resolving import Resolving
 from dicom_bridge.study_note import StudyNotes
@@ -60,6 +61,7 @@ def images(surroundings: Surroundings) -> Extension:
             web.archive = synchronizer.archive = reporting.archive = archive
             notes.notes = node.notes
             web.pictures = Pictures(archive, darkroom)
+            web.released = Release(archive, darkroom, surroundings.data)
             yield
 
     listening = Listening(settings, surroundings.data, lambda: web.archive)
