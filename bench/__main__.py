@@ -8,7 +8,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import authorization, consultation, engine, extraction, http, images, media, million, startup, store
+from bench import (
+    authorization,
+    consultation,
+    engine,
+    extraction,
+    http,
+    images,
+    media,
+    million,
+    national,
+    startup,
+    store,
+)
 from bench.figure import Figure
 
 REPORT = Path("build/bench.json")
@@ -22,6 +34,7 @@ BENCHMARKS: dict[str, Callable[[Path], list[Figure]]] = {
     "images": images.measure,
     "consultation": consultation.measure,
     "media": media.measure,
+    "national": national.measure,
     "million": million.measure,
 }
 ON_DEMAND = frozenset({"million"})
