@@ -23,6 +23,7 @@ STUDIES = 100
 AT_ONCE = 10
 SENDERS = 4
 VIEWERS = 4
+DEVELOPED = 100
 SECONDS = 3.0
 REPEATED = 9
 STUDY = "1.2.826.0.1.3680043.10.1"
@@ -87,6 +88,9 @@ async def measured(target: Target) -> list[Figure]:
     figures.append(await asked(target, "study list of 100", f"studies?limit={STUDIES}", STUDIES))
     figures.append(await asked(target, f"metadata of {SLICES}", f"studies/{STUDY}/metadata", SLICES))
     figures += await viewed(target)
+    figures += await developed(target, "rendered", "/rendered", "image/jpeg")
+    if target.name == "images":
+        figures += await developed(target, "HTJ2K", "", 'multipart/related; type="image/jphc"')
     figures.append(Figure(f"{target.name}: memory", sum(map(memory_bytes, target.processes)) / 1e6, "MB"))
     return figures
 
@@ -145,6 +149,30 @@ async def viewed(target: Target) -> list[Figure]:
         Figure(f"{target.name}: frames, of the server's CPU", outcome.units / (target.cpu() - spent), "frames/CPU-s"),
         Figure(f"{target.name}: frames p95", outcome.percentile(0.95), "ms"),
     ]
+
+
+async def developed(target: Target, what: str, suffix: str, accept: str) -> list[Figure]:
+    """Ask for frames in another form, each once for the first time, and then again."""
+    figures = []
+    for how in ("", " again"):
+        left = iter(range(1, DEVELOPED + 1))
+
+        async def ask(client: Client, left: Iterator[int] = left) -> None:
+            for number in left:
+                where = f"studies/{STUDY}/series/{STUDY}.1/instances/{STUDY}.1.{number}/frames/1{suffix}"
+                answer = await client.ask("GET", where)
+                assert answer.status == 200, answer.body[:500]
+
+        clients = [Client(target.base, {**target.headers, "Accept": accept}) for _ in range(VIEWERS)]
+        begun, spent = time.perf_counter(), target.cpu()
+        await asyncio.gather(*map(ask, clients))
+        seconds, spent = time.perf_counter() - begun, target.cpu() - spent
+        for client in clients:
+            client.close()
+        name = f"{target.name}: {what}{how}"
+        figures.append(Figure(name, DEVELOPED / seconds, "frames/s"))
+        figures.append(Figure(f"{name}, of the server's CPU", DEVELOPED / max(spent, 0.01), "frames/CPU-s"))
+    return figures
 
 
 def message(instances: Sequence[bytes]) -> bytes:
