@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
+from socket import IPPROTO_TCP, TCP_NODELAY
 from tempfile import NamedTemporaryFile
 from threading import Thread
 from time import monotonic
@@ -121,6 +122,7 @@ class Handler(RequestHandler):
 
     def _create_association(self) -> Any:
         self.request.settimeout(SECONDS_OF_SILENCE)
+        self.request.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         association = super()._create_association()
         socket = association.dul.socket
         assert socket is not None
