@@ -217,6 +217,14 @@ def checked_name(body: Json) -> str:
     return code
 
 
+def address_of(visit: Visit) -> str:
+    """Where a request comes from; a proxy that the operator named is believed."""
+    address = visit.request.client.host if visit.request.client is not None else ""
+    if address in visit.node.settings.proxies:
+        return visit.request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()[:64] or address
+    return address
+
+
 STRANGER = Caller("guest", "stranger", NOTHING)
 
 
@@ -237,9 +245,8 @@ class GuestRoutes:
 
     async def enter(self, visit: Visit) -> Response:
         """Give the guest's token for a code, once."""
-        address = visit.request.client.host if visit.request.client is not None else ""
         session = visit.request.path_params["session"]
-        token, ticket = await self._invitations.take(session, checked_name(await body_of(visit)), address)
+        token, ticket = await self._invitations.take(session, checked_name(await body_of(visit)), address_of(visit))
         visit.audited("E", "session-guest", [f"Encounter/{session}"], text=f"{ticket.role} {ticket.invitation[:12]}")
         answer = {"token": token, "token_type": "Bearer", "expires": ticket.expires, "role": ticket.role,
                   "name": ticket.name or None}  # fmt: skip

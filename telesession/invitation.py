@@ -155,6 +155,14 @@ class Invitations:
             await self._drop(TOKEN_NOTE + found.token)
         return name
 
+    async def close(self, session: str) -> None:
+        """Withdraw what nobody has taken yet, of a session that is over."""
+        for name in orjson.loads(await self.notes.note(CODE_NOTE + session) or "[]"):
+            kept = await self.notes.note(CODE_NOTE + name)
+            found = None if kept is None else Invitation(**orjson.loads(kept))
+            if found is not None and not found.token:
+                await self.notes.keep(CODE_NOTE + name, text_of(replace(found, revoked=True)), kept)
+
     async def forget(self, session: str) -> None:
         """Forget all invitations to a session, and their guests."""
         for name in orjson.loads(await self.notes.note(CODE_NOTE + session) or "[]"):

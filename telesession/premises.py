@@ -23,7 +23,7 @@ from telesession.invitation import Invitations
 from telesession.looking import Looking
 from telesession.media import Media
 from telesession.room_routes import RoomRoutes
-from telesession.session import ATTEMPTS, OWNER, Elsewhere, Sessions, Unreachable
+from telesession.session import ATTEMPTS, OWNER, Elsewhere, Session, Sessions, Unreachable
 from telesession.signalling import Signalling
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ class Premises:
         self.invitations = Invitations(clock)
         looking = Looking(clock)
         conversation = ConversationRoutes(self.gate, self.invitations, looking)
-        self.sessions.closing = conversation.keep_marks
+        self._conversation = conversation
+        self.sessions.closing = self._closing
         signalling = Signalling(self.media.engine, self.gate, self.media.ice, clock)
         placed = (
             *RoomRoutes(self.gate, self.invitations, looking, base).rows(),
@@ -57,6 +58,11 @@ class Premises:
             *(replace(row, answer=partial(self._answered, row.answer)) for row in placed),
             *GuestRoutes(self.invitations).rows(),
         )
+
+    async def _closing(self, session: Session) -> None:
+        """Keep what is to be kept of a session that ends, and let nobody else in."""
+        await self.invitations.close(session.room.id)
+        await self._conversation.keep_marks(session)
 
     async def _answered(self, answer: Callable[[Visit], Awaitable[Response]], visit: Visit) -> Response:
         """The answer of the process that the session is in: this one, or another."""

@@ -389,7 +389,7 @@ class Sessions:
             await self._heed_encounter(session)
         await self.bring_up(session)
         await self.keep_review(session)
-        if now - session.used > SECONDS_REMEMBERED and not any(session.room.here):
+        if now - (room.ended or session.used) > SECONDS_REMEMBERED and not any(session.room.here):
             await self._forget(session)
 
     def _silent(self, session: Session, now: float) -> list[str]:

@@ -62,7 +62,10 @@ def test_row_110_a_guest_before_admission_and_after_the_end(place: Ward, session
 
 
 def test_row_111_guessing_a_guests_code(place: Ward, session: str):
-    answers = [place.call("", "POST", f"{session}/guests", {"code": f"guess{number:011}"}) for number in range(60)]
+    answers = [
+        place.call("", "POST", f"{session}/guests", {"code": f"guess{number:011}"}, x_forwarded_for=f"10.0.0.{number}")
+        for number in range(60)
+    ]
     assert {each.status_code for each in answers} == {404, 429}
     outcome(answers[-1], 429, "throttled")
     answers_well(place, session)
