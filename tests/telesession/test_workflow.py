@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from telesession.extension import telesession
-from tests.access.world import to
+from tests.access.world import consent, for_hub, to
 from tests.serving import outcome, serving
 from tests.telesession.world import END, FACTS, START, Country, at, link, service_request, text
 
@@ -126,3 +126,20 @@ def test_a_request_says_what_its_kind_demands(world: Country, activity: str, lef
     request = str(world.post("his", made)["id"])
     answer = world.tell("his", request, "submit")
     assert lacking in outcome(answer, 422, "required")["details"]["text"]
+
+
+def test_a_further_site_sees_the_record_while_it_takes_part(world: Country):
+    provision = for_hub()
+    provision["actor"][0]["reference"] = to("Organization/elsewhere")
+    patient = str(world.post("his", {"resourceType": "Patient"})["id"])
+    world.put("his", consent("sharing-with-site", patient, provision))
+    request = world.request(subject=to(f"Patient/{patient}"))
+    world.through(request, "submit", "accept")
+    assert world.get("stranger", f"Patient/{patient}").status_code == 404
+    times = at("2026-12-08T09:00:00Z", "2026-12-08T10:00:00Z")
+    booked = world.happen("coordinator", request, "book", *times, link("site", "Organization/elsewhere"))
+    assert world.get("stranger", f"Patient/{patient}").status_code == 200
+    assert world.get("stranger", booked["encounter"]).json()["status"] == "planned"
+    world.through(request, "start", "finish", "close")
+    assert world.get("stranger", f"Patient/{patient}").status_code == 404
+    assert world.get("stranger", booked["appointment"]).json()["status"] == "fulfilled"
