@@ -20,6 +20,7 @@ from fhir_server.store.opening import MONGO_STORE
 
 OF_LOGIN = {"argon2", "authlib", "cryptography", "httpx", "jinja2", "joserfc", "pyotp", "segno"}
 OF_MONGODB = {"bson", "gridfs", "pymongo"}
+OF_ANALYSIS = {"chdb", "duckdb", "pyarrow"}
 OF_IMAGES = {"numpy", "orthanc_api_client", "pydicom", "pynetdicom", "reportlab", "requests"}
 TELLING = """
 import sys
@@ -56,7 +57,7 @@ def served(folder, *options: str) -> set[str]:
 
 @pytest.mark.server
 def test_a_server_that_asks_nobody_loads_nothing_of_login_nor_of_mongodb_nor_of_images(tmp_path):
-    assert not served(tmp_path, "--auth", "off") & (OF_LOGIN | OF_MONGODB | OF_IMAGES)
+    assert not served(tmp_path, "--auth", "off") & (OF_LOGIN | OF_MONGODB | OF_IMAGES | OF_ANALYSIS)
 
 
 @pytest.mark.server

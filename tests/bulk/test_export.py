@@ -330,3 +330,29 @@ def test_every_line_is_the_stored_resource_byte_for_byte(tmp_path, synthea_resou
         assert len(told) == len(lines)
         (packed,) = (tmp_path / "exports").glob("*/*.gz")
         assert gzip.decompress(packed.read_bytes()) == node.get(path).content
+
+
+def test_nobody_without_a_token_gets_anything_where_callers_are_asked(tmp_path):
+    with serving(tmp_path, works=True, auth="on") as node:
+        for method, path in (
+            ("GET", "$export"),
+            ("GET", "Patient/$export"),
+            ("GET", "Group/g/$export"),
+            ("POST", "$import"),
+            ("GET", "$export-status/00000000-0000-4000-8000-000000000000"),
+            ("DELETE", "$export-status/00000000-0000-4000-8000-000000000000"),
+            ("GET", "$export-file/00000000-0000-4000-8000-000000000000/Patient.1.ndjson"),
+            ("GET", "ViewDefinition/patients/$viewdefinition-run"),
+            ("GET", "$sqlquery-run"),
+        ):
+            outcome(node.ask(method, path), 401, "login")
+        for path in ("$export?access_token=x", "$export-file/x/y?access_token=x"):
+            assert node.get(path).status_code == 400
+
+
+def test_what_is_exported_is_valid(node):
+    manifest = finished(node.ask, begun(node.ask, "Patient/$export"))
+    assert sum(entry["count"] for entry in manifest["output"] if entry["type"] == "Patient") >= 2
+    for entry in manifest["output"]:
+        for body in content(node.ask, entry):
+            assert not [issue for issue in node.node.validator.validate(body).issues if issue.is_error]
