@@ -39,6 +39,7 @@ class Darkroom:
         self._command = command
         self._places = asyncio.Semaphore(processes)
         self._idle: list[Process] = []
+        self._busy: set[Process] = set()
         self._waiting = 0
         self._rest: asyncio.TimerHandle | None = None
         self._kept: OrderedDict[Hashable, bytes] = OrderedDict()
@@ -58,6 +59,7 @@ class Darkroom:
 
     async def _developed(self, message: list[bytes]) -> Answer:
         process = self._idle.pop() if self._idle else await _begun(self._command)
+        self._busy.add(process)
         try:
             async with asyncio.timeout(self._seconds):
                 told, blobs = await _asked(process, message)
@@ -67,8 +69,11 @@ class Darkroom:
             raise NoPicture(f"It cannot be decoded: it {what}.") from None
         except BaseException:
             # What was asked goes on and would be the answer to the next question.
-            process.kill()
+            with suppress(ProcessLookupError):
+                process.kill()
             raise
+        finally:
+            self._busy.discard(process)
         self._idle.append(process)
         self._rest_later()
         if "refused" in told:
@@ -128,7 +133,7 @@ class Darkroom:
         """End all processes."""
         if self._rest is not None:
             self._rest.cancel()
-        for process in self._idle:
+        for process in (*self._idle, *self._busy):
             await _ended(process)
         self._idle.clear()
 
