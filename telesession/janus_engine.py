@@ -251,6 +251,10 @@ class JanusEngine:
         viewer.accepted = True
         await self._arrange(room)
 
+    def has(self, connection: str) -> bool:
+        """Whether a connection is there."""
+        return connection in self._connections
+
     async def trickle(self, connection: str, fragment: str) -> None:
         """Take more candidates."""
         room, held = self._find(connection)

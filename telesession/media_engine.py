@@ -197,6 +197,10 @@ class MediaEngine(Protocol):
         """Bring the viewer's answer to a counter-offer; raise Unprocessable where none is waiting."""
         ...
 
+    def has(self, connection: str) -> bool:
+        """Whether a connection is there, and has not ended."""
+        ...
+
     async def trickle(self, connection: str, fragment: str) -> None:
         """Take more ICE candidates of the other side (RFC 8840 fragment)."""
         ...
@@ -260,6 +264,10 @@ class NoEngine:
     async def accept(self, connection: str, answer: str) -> None:
         """Refuse."""
         raise Unavailable(NO_MEDIA)
+
+    def has(self, connection: str) -> bool:
+        """Nothing is there."""
+        return False
 
     async def trickle(self, connection: str, fragment: str) -> None:
         """Refuse."""

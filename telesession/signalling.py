@@ -191,6 +191,9 @@ class Signalling:
             raise NotFound(GONE)
         if await self.door.occupant(visit, session) != held.participant:
             raise NotFound(GONE)
+        if not (await self.engine()).has(connection):
+            self._held.pop(connection, None)
+            raise NotFound(GONE)
         return connection, held
 
     # PATCH
@@ -199,7 +202,7 @@ class Signalling:
         connection, held = await self._found(visit, side)
         engine = await self.engine()
         if side == "whep" and _media_type(visit) == SDP:
-            await self._in_engine(connection, engine.accept(connection, await _text(visit, SDP)))
+            await engine.accept(connection, await _text(visit, SDP))
             return Response(status_code=HTTPStatus.NO_CONTENT)
         text = await _text(visit, FRAGMENT)
         fragment = read_fragment(text)
@@ -209,7 +212,7 @@ class Signalling:
         refusal = _check_tag(held, match)
         if refusal is not None:
             return refusal
-        await self._in_engine(connection, engine.trickle(connection, text))
+        await engine.trickle(connection, text)
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def _restart(self, connection: str, held: Held, text: str, ufrag: str) -> Response:
@@ -217,16 +220,9 @@ class Signalling:
         engine = await self.engine()
         if not engine.abilities.restarts:
             raise Unprocessable("This engine takes no ICE restart: make the connection anew.")
-        answer = await self._in_engine(connection, engine.restart(connection, text))
+        answer = await engine.restart(connection, text)
         held.ufrag, held.tag = ufrag, f'"{token_hex(8)}"'
         return Response(answer, HTTPStatus.OK, {"etag": held.tag}, FRAGMENT)
-
-    async def _in_engine(self, connection: str, work: Awaitable[Any]) -> Any:
-        try:
-            return await work
-        except NotFound:
-            self._held.pop(connection, None)
-            raise
 
     # DELETE
 
@@ -242,14 +238,14 @@ class Signalling:
 
     async def _slots(self, visit: Visit, side: Side) -> Response:
         connection, _ = await self._found(visit, side)
-        slots = await self._in_engine(connection, (await self.engine()).slots(connection))
+        slots = await (await self.engine()).slots(connection)
         shown = [{"mid": each.mid, "kind": each.kind, "source": each.source, "layer": each.layer} for each in slots]
         return Response(orjson.dumps({"slots": shown}), media_type=JSON)
 
     async def _switch(self, visit: Visit, side: Side) -> Response:
         connection, _ = await self._found(visit, side)
         slots, mode = _wishes(await _text(visit, JSON))
-        await self._in_engine(connection, (await self.engine()).switch(connection, slots, mode))
+        await (await self.engine()).switch(connection, slots, mode)
         return await self._slots(visit, side)
 
 

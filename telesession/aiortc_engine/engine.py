@@ -131,6 +131,10 @@ class AiortcEngine:
         self._find(connection)
         raise Unprocessable("No offer is waiting for an answer in this connection.")
 
+    def has(self, connection: str) -> bool:
+        """Whether a connection is there."""
+        return connection in self._connections
+
     async def trickle(self, connection: str, fragment: str) -> None:
         """Take more candidates."""
         read = read_fragment(fragment)

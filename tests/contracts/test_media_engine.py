@@ -253,7 +253,9 @@ def test_what_is_closed_is_gone(play: Play):
     async def scene(stage: Stage) -> None:
         _, connection = await stage.publishes(Source("an"), DARK)
         await until(lambda: stage.heard(Published))
+        assert stage.engine.has(connection)
         await stage.engine.close(connection)
+        assert not stage.engine.has(connection)
         with pytest.raises(NotFound):
             await stage.engine.close(connection)
         assert [each.connection for each in stage.heard(Unpublished)] == [connection]
