@@ -21,6 +21,7 @@ from dicom_bridge.archive import TOO_LARGE, UNREADABLE, Refused, Uids
 from dicom_bridge.data_set import TooDeep, TooLong, element_as_read, json_of
 from dicom_bridge.dicom_json import BULK, Json, text_of
 from dicom_bridge.frame import DEFLATED, PREAMBLE, Frames, Range
+from dicom_bridge.pixels import LARGEST_FRAME
 from dicom_bridge.question import is_uid
 
 MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
@@ -33,6 +34,7 @@ RATIO_COUNTS_FROM = 10_000_000
 INFLATED_AT_ONCE = 1_000_000
 LEFT_ASIDE_BYTES = 32_000_000
 MOST_FRAGMENTS = 1_000_000
+MOST_FRAMES_SAID = 500_000
 
 UNDEFINED = 0xFFFFFFFF
 STUDY_UID = 0x0020000D
@@ -207,6 +209,7 @@ class PixelElement:
         """Where the frames are (PS3.5, 8.1.1 and A.4)."""
         count = positive(dataset, "NumberOfFrames") or 1
         if self.length == UNDEFINED:
+            _check_decoded_size(dataset, count)
             return Frames(ranges=grouped(*fragments(file, self.start), count, dataset))
         return self._native(file, dataset, count)
 
@@ -225,6 +228,16 @@ class PixelElement:
             # Frames of single bits that begin within a byte cannot be cut out.
             return Frames(self.start, self.length, 0)
         return Frames(self.start, (bits + 7) // 8, count if bits else 0)
+
+
+def _check_decoded_size(dataset: Dataset, count: int) -> None:
+    """Raise Refused for compressed frames that are said to be larger, or more, than anybody decodes."""
+    samples = positive(dataset, "SamplesPerPixel") or 1
+    bits = positive(dataset, "Rows") * positive(dataset, "Columns") * samples * positive(dataset, "BitsAllocated")
+    if bits // 8 > LARGEST_FRAME:
+        raise Refused(TOO_LARGE, f"A frame of its rows and columns has {bits // 8:,} bytes, more than are decoded.")
+    if count > MOST_FRAMES_SAID:
+        raise Refused(TOO_LARGE, f"It says that it has {count:,} frames; at most {MOST_FRAMES_SAID:,} are taken.")
 
 
 def positive(dataset: Dataset, keyword: str) -> int:

@@ -339,6 +339,22 @@ def abused(folder: Path) -> dict[str, bytes]:
     return found
 
 
+def test_a_compressed_image_that_says_too_much_is_refused_when_it_comes(server: Served, tmp_path: Path):
+    for elements in ({"Rows": 65_535, "Columns": 65_535}, {"NumberOfFrames": 1_000_000}):
+        # Made with one frame of its size, then said to be more.
+        content = compressed(bytes(20), JPEG_2000_MAIN, tmp_path)
+        dataset = pydicom.dcmread(BytesIO(content))
+        for keyword, value in elements.items():
+            setattr(dataset, keyword, value)
+        path = tmp_path / "bomb"
+        dataset.save_as(path)
+        headers = {"content-type": "application/dicom"}
+        answer = server.send("POST", f"{WEB}/studies", content=path.read_bytes(), headers=headers)
+        assert answer.status_code == 409
+        (failed,) = answer.json()["00081198"]["Value"]
+        assert failed["00081197"]["Value"] == [0xA700]
+
+
 def test_pixels_that_are_not_what_they_say_are_refused_with_a_reason(server: Served, tmp_path: Path):
     for what, content in abused(tmp_path).items():
         where = store(server, content)
