@@ -243,7 +243,7 @@ def _endpoint(row: Row, service: FhirService, new_id: Callable[[], str]) -> Call
         except FhirError as failure:
             return _refusal(service, failure, exchange)
         account = None if service.auditing is None else service.auditing.open(exchange)
-        caller = purposed(exchange)
+        caller = exchange.caller
         visit = Visit(request, caller, service.context.bound(caller), account, partial(_caller, exchange, row, service))
         answer = await _answer(visit, row, service, exchange)
         return await _accounted(visit, answer, service, exchange)
@@ -254,7 +254,9 @@ def _endpoint(row: Row, service: FhirService, new_id: Callable[[], str]) -> Call
 async def _answer(visit: Visit, row: Row, service: FhirService, exchange: Exchange) -> Response:
     try:
         _check_scopes(exchange.caller, row)
-        return await row.answer(visit)
+        caller = purposed(exchange)
+        stated = visit if caller is visit.caller else replace(visit, caller=caller, node=service.context.bound(caller))
+        return await row.answer(stated)
     except ClientDisconnect:
         return Response(status_code=CLIENT_GONE)
     except FhirError as failure:

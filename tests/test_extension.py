@@ -157,6 +157,12 @@ def test_what_a_caller_is_refused_is_told(diary: Diary):
     assert (record["w"]["u"], record["o"], record["d"]) == ("worker-a", "4", "404 GET /diary/pages/2")
 
 
+def test_a_purpose_that_is_not_the_callers_to_state_is_refused(diary: Diary):
+    with country(extensions=[diary.make]) as world:
+        headers = {"authorization": "Bearer worker-a", "x-purpose-of-use": "HPAYMT"}
+        outcome(world.served.send("GET", "http://node/diary/lines?page=7", headers=headers), 403, "forbidden")
+
+
 def test_a_body_is_streamed(diary: Diary):
     with serving(extensions=[diary.make]) as server:
         assert server.send("POST", "http://node/diary/pages", content=b"x" * 300_000).json() == {"bytes": 300_000}
