@@ -21,7 +21,7 @@ def telesession(surroundings: Surroundings) -> Extension:
     base = surroundings.base.removesuffix("/fhir")
     workflow = Workflow(f"{base}{PREFIX}/sessions", surroundings.settings)
     board = Board()
-    premises = Premises(surroundings.settings, surroundings.clock, base)
+    premises = Premises(surroundings.settings, surroundings.clock, base, surroundings.data)
 
     def stopping() -> None:
         board.stopping()

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -22,6 +23,7 @@ from telesession.gate import Gate
 from telesession.invitation import Invitations
 from telesession.looking import Looking
 from telesession.media import Media
+from telesession.recording import Recordings
 from telesession.room_routes import RoomRoutes
 from telesession.session import ATTEMPTS, OWNER, Elsewhere, Session, Sessions, Unreachable
 from telesession.signalling import Signalling
@@ -36,9 +38,9 @@ MISDIRECTED = 421
 
 
 class Premises:
-    """Everything below /telesession/sessions; `base` is the address that the app is served at."""
+    """Everything below /telesession/sessions; `base` is the address that the app is served at, `data` the folder."""
 
-    def __init__(self, settings: Settings, clock: Clock, base: str) -> None:
+    def __init__(self, settings: Settings, clock: Clock, base: str, data: Path) -> None:
         self.sessions = Sessions(clock)
         self.media = Media(settings, self.sessions.tell, clock)
         self.sessions.media = self.media
@@ -49,14 +51,17 @@ class Premises:
         self._conversation = conversation
         self.sessions.closing = self._closing
         signalling = Signalling(self.media.engine, self.gate, self.media.ice, clock)
+        self.recordings = Recordings(self.gate, self.media, data, base)
         placed = (
             *RoomRoutes(self.gate, self.invitations, looking, base).rows(),
             *conversation.rows(),
             *signalling.rows(self.invitations.known),
+            *self.recordings.rows(self.invitations.known),
         )
         self.rows: tuple[Row, ...] = (
             *(replace(row, answer=partial(self._answered, row.answer)) for row in placed),
             *GuestRoutes(self.invitations).rows(),
+            *self.recordings.reading(),
         )
 
     async def _closing(self, session: Session) -> None:
@@ -90,6 +95,7 @@ class Premises:
         try:
             yield
         finally:
+            await self.recordings.close(node)
             await self.media.stop()
             await self.sessions.close()
 

@@ -201,7 +201,7 @@ def ward(folder: Path | None = None, clock: Clock | None = None, *, is_new: bool
     time_ = clock or Clock()
 
     def make(surroundings: Surroundings) -> Extension:
-        premises = Premises(surroundings.settings, surroundings.clock, "https://app.example")
+        premises = Premises(surroundings.settings, surroundings.clock, "https://app.example", surroundings.data)
         found.append(premises)
         return Extension("rooms", "/telesession", rows=premises.rows, opened=premises.opened, work=(premises.watch,),
                          stopping=premises.stopping)  # fmt: skip
