@@ -53,7 +53,7 @@ def images(surroundings: Surroundings) -> Extension:
     zone = ZoneInfo(settings.time_zone)
     folder = surroundings.data / FOLDER
     synchronizer = Synchronizer(notes, folder, surroundings.base, settings.organization, zone, PACE)
-    reporting = Reporting(folder)
+    reporting = Reporting(surroundings.data)
 
     @asynccontextmanager
     async def opened(node: Node) -> AsyncIterator[None]:

@@ -10,8 +10,10 @@ from hashlib import sha1
 from typing import Any
 
 from fhir_server.errors import Issue
+from fhir_server.page import Block, Facts, Heading, Text, Title
 
 Body = dict[str, Any]
+TITLE = "Kết quả chẩn đoán hình ảnh"
 UNSIGNED = frozenset({"registered", "partial", "preliminary", "amended", "corrected", "appended"})
 AFTERWARDS = frozenset({"amended", "corrected", "appended"})
 LICENCES = frozenset({"gphn", "cchn", "practicing_license"})
@@ -101,6 +103,16 @@ def presented(pdf: bytes, title: str, moment: str) -> Body:
     }
 
 
+def page(report: Body, patient: Body, studies: Sequence[Body], reader: Reader, moment: str) -> list[Block]:
+    """Return what is printed: a title, who and what it is about, what was seen (the narrative), and the conclusion."""
+    narrative = " ".join(TAGS.sub(" ", str(report.get("text", {}).get("div", ""))).split())
+    texts = [("Mô tả", narrative), ("Kết luận", str(report.get("conclusion", "")))]
+    printed: list[Block] = [Title(TITLE), Facts(facts(patient, studies, reader, moment))]
+    for heading, text in texts:
+        printed += [Heading(heading), Text(text)] if text.strip() else []
+    return printed
+
+
 def facts(patient: Body, studies: Sequence[Body], reader: Reader, moment: str) -> list[tuple[str, str]]:
     """Return what a page says before the text."""
     number = next((str(each.get("value", "")) for each in patient.get("identifier", ())), "")
@@ -114,12 +126,6 @@ def facts(patient: Body, studies: Sequence[Body], reader: Reader, moment: str) -
         ("Số giấy phép hành nghề", reader.licence),
         ("Thời điểm ký", moment),
     ]
-
-
-def sections(report: Body) -> list[tuple[str, str]]:
-    """Return the text of a page: what was seen (the narrative), and the conclusion."""
-    narrative = TAGS.sub(" ", str(report.get("text", {}).get("div", "")))
-    return [("Mô tả", " ".join(narrative.split())), ("Kết luận", str(report.get("conclusion", "")))]
 
 
 def provenance(report: Body, version: int, studies: Sequence[tuple[str, int]], reader: Reader, jws: str) -> Body:

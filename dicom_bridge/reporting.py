@@ -14,18 +14,19 @@ from dicom_bridge.archive import DicomArchive, Refused, Uids
 from dicom_bridge.imaging_study import UID_SYSTEM
 from dicom_bridge.lookup import Kept, parsed
 from dicom_bridge.report import (
+    TITLE,
     Reader,
-    facts,
     faults,
     final,
     licence_of,
     name_of,
+    page,
     presented,
     provenance,
-    sections,
     studies_of,
 )
 from fhir_server.errors import Forbidden, Gone, NotFound, Unavailable, Unprocessable
+from fhir_server.page import DRAWN
 from fhir_server.part import Part
 from fhir_server.repository.sent import Sent
 from fhir_server.repository.write import Write
@@ -41,17 +42,15 @@ if TYPE_CHECKING:
 
     from dicom_bridge.encapsulated_pdf import Document
 
-TITLE = "Kết quả chẩn đoán hình ảnh"
-DRAWN: Part[Callable[..., bytes]] = Part("dicom_bridge.page:drawn")
 DOCUMENT: Part[type[Document]] = Part("dicom_bridge.encapsulated_pdf:Document")
 ENCAPSULATED: Part[Callable[[Document, Any], bytes]] = Part("dicom_bridge.encapsulated_pdf:encapsulated")
-KEY_IN: Part[Callable[[Path], ECKey]] = Part("dicom_bridge.signature:key_in")
-SIGNED: Part[Callable[[dict[str, Any], ECKey], str]] = Part("dicom_bridge.signature:signed")
+KEY_IN: Part[Callable[[Path], ECKey]] = Part("fhir_server.signature:key_in")
+SIGNED: Part[Callable[..., str]] = Part("fhir_server.signature:signed")
 Body = dict[str, Any]
 
 
 class Reporting:
-    """Answers $sign-report. `archive` is there while the server runs; the key to sign with is in the folder."""
+    """Answers $sign-report. `archive` is there while the server runs; the key to sign with is in the data folder."""
 
     archive: DicomArchive
 
@@ -111,7 +110,7 @@ class Reporting:
         if any(each["subject"]["reference"] != f"Patient/{patient['id']}" for each in bodies):
             raise Unprocessable("The studies are of another patient than the report.")
         body = final(report, bodies, reader, moment)
-        pdf = await asyncio.to_thread(DRAWN.load(), TITLE, facts(patient, bodies, reader, moment), sections(report))
+        pdf = await asyncio.to_thread(DRAWN.load(), TITLE, page(report, patient, bodies, reader, moment), "")
         body["presentedForm"] = [presented(pdf, TITLE, moment)]
         jws = SIGNED.load()(body, await asyncio.to_thread(KEY_IN.load(), self._folder))
         seen_versions = [(each.id, each.version) for each in studies]

@@ -16,6 +16,7 @@ from fhir_server.app import TRAIL
 from fhir_server.auth.entrance import EXTERNAL, OWN
 from fhir_server.auth.records import MONGO_RECORDS
 from fhir_server.cli import ADMIT, COMMANDS
+from fhir_server.page import DRAWN
 from fhir_server.store.opening import MONGO_STORE
 
 OF_LOGIN = {"argon2", "authlib", "cryptography", "httpx", "jinja2", "joserfc", "pyotp", "segno"}
@@ -80,7 +81,7 @@ def test_a_command_loads_no_other_command():
         *COMMANDS.values(),
         *(ADMIT, EXTERNAL, MONGO_RECORDS, MONGO_STORE, OWN, TRAIL),
         *(BULK_VALUE, READ_INSTANCE, STUDY_OF, TAG_OF),
-        *(reporting.DOCUMENT, reporting.DRAWN, reporting.ENCAPSULATED, reporting.KEY_IN, reporting.SIGNED),
+        *(reporting.DOCUMENT, DRAWN, reporting.ENCAPSULATED, reporting.KEY_IN, reporting.SIGNED),
     ],
     ids=lambda part: part.name,
 )

@@ -14,7 +14,7 @@ from joserfc.errors import BadSignatureError
 from joserfc.jwk import ECKey
 from pypdf import PdfReader
 
-from dicom_bridge.signature import canonical
+from fhir_server.signature import canonical
 from tests.access.world import of, to
 from tests.dicom_bridge.hospital import Hospital, hospital, until, until_seen
 from tests.dicom_bridge.test_synchronizer import consulted
