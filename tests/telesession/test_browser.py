@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from telesession.media import Media
 from telesession.media_engine import Happening, Loudest
 from tests.serving import serving
+from tests.telesession.janus import ADMIN_KEY, SECRET, running_janus
 from tests.telesession.media_client import ADDRESS
 from tests.telesession.table_door import TableDoor, Tokens, extension_of
 
@@ -31,32 +33,37 @@ PAGE = f"<!doctype html><title>session</title><body><script>{SCRIPT}</script>"
 TOLD: list[Happening] = []
 
 
-@pytest.fixture(scope="module")
-def base() -> Iterator[str]:
-    """A server on a port of this machine, with signalling alone."""
+@contextmanager
+def answering(chosen: dict[str, Any], told: list[Happening]) -> Iterator[str]:
+    """A server on a port of this machine, with signalling alone; its address."""
     door, media = TableDoor(), list[Media]()
     door.states = {(session, name): "in" for session in "abcdefgh" for name in ("an", "binh")}
-    addresses: dict[str, Any] = {"media_addresses": (ADDRESS,)}
-    with serving(extensions=[extension_of(door, TOLD, media)], **addresses) as server, socket.socket() as listening:
+    with serving(extensions=[extension_of(door, told, media)], **chosen) as server, socket.socket() as listening:
         server.service.fhir.authenticator = Tokens()
         listening.bind(("127.0.0.1", 0))
-        answering = uvicorn.Server(uvicorn.Config(server.service, lifespan="off", log_level="error", ws="none"))
-        answering.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+        web = uvicorn.Server(uvicorn.Config(server.service, lifespan="off", log_level="error", ws="none"))
+        web.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
 
         async def begin() -> asyncio.Task[None]:
-            task = asyncio.create_task(answering.serve([listening]))
-            while not answering.started:  # noqa: ASYNC110 -- uvicorn tells it by a flag alone
+            task = asyncio.create_task(web.serve([listening]))
+            while not web.started:  # noqa: ASYNC110 -- uvicorn tells it by a flag alone
                 await asyncio.sleep(0.02)
             return task
 
         async def end() -> None:
             await media[0].stop()
-            answering.should_exit = True
+            web.should_exit = True
             await task
 
         task = server.call(begin)
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         server.call(end)
+
+
+@pytest.fixture(scope="module")
+def base() -> Iterator[str]:
+    with answering({"media_addresses": (ADDRESS,)}, TOLD) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +119,21 @@ def test_what_is_shown_was_there_a_moment_ago(browser: Browser, base: str, codec
     assert told["fps"] > 8
     assert 0 < told["p50"] < 400
     page.close()
+
+
+def test_a_counter_offer_of_janus_is_answered(browser: Browser, tmp_path: Path):
+    with running_janus(tmp_path) as janus:
+        chosen = {"media": f"janus={janus.url}", "janus_secret": SECRET, "janus_admin_key": ADMIN_KEY}
+        with answering(chosen, []) as base:
+            page = page_of(browser, base, "an")
+            url = session(base, "a")
+            page.evaluate("url => publish(url + '/whip', 'clock')", url)
+            page.evaluate("window.token = 'binh'")
+            shown = page.evaluate("url => view(url + '/whep', 1, 0)", url)
+            told = page.evaluate("watched(1500)")
+            assert 0 < shown["first"] < 5000
+            assert told["fps"] > 8
+            page.close()
 
 
 def test_a_screen_is_seen(browser: Browser, base: str):
