@@ -251,7 +251,7 @@ def demo(
             file.write(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
 
     chosen = settings().model_copy(update=DEMO if auth == "on" else {"auth": "off"})
-    run(listener, lambda: application(r4().extended(), chosen, origin, tell, installed()))
+    run(listener, lambda: application(definitions_with(None), chosen, origin, tell, installed()))
 
 
 def demo_users(folder: Path, base: str) -> list[dict[str, Any]]:

@@ -14,6 +14,8 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,6 +30,8 @@ from fhir_server.xml_format import read_xml
 SUFFIXES = (".json", ".xml")
 SKIPPED_FOLDERS = frozenset({"example", "examples", "openapi", "other", "tests"})
 INNER_PACKAGE = "package.tgz"
+GROUP = "fhir_server.packages"
+"""The entry points that name folders of definitions which every server has, each as module:folder."""
 BROKEN = (KeyError, TypeError, ValueError, AttributeError, RecursionError)
 BROKEN_ARCHIVE = (
     tarfile.TarError,
@@ -90,6 +94,20 @@ def load_package(definitions: Definitions, path: Path, limits: PackageLimits = S
         loading.take(file)
     loading.complete()
     return loading.loaded(path.name)
+
+
+def installed_packages() -> tuple[Path, ...]:
+    """The folders of definitions that are installed beside the server, in the order of their names."""
+    found = sorted(entry_points(group=GROUP), key=lambda each: each.name)
+    return tuple(Path(str(files(each.module))) / each.attr for each in found)
+
+
+def add_installed(definitions: Definitions) -> Definitions:
+    """Add what is installed beside the server; snapshots are made when they are first asked for."""
+    for folder in installed_packages():
+        for body in read_package(folder):
+            definitions.add(body)
+    return definitions
 
 
 def package_files(path: Path, limits: PackageLimits = STANDARD_LIMITS) -> Iterator[PackageFile]:

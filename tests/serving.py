@@ -17,7 +17,7 @@ import orjson
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from fhir_server.app import Origin, Service, application
-from fhir_server.definitions.registry import r4
+from fhir_server.definitions.registry import Definitions, r4
 from fhir_server.extension import Make
 from fhir_server.resource.instant import Clock
 from fhir_server.rest.node import Node
@@ -102,6 +102,7 @@ def serving(
     clock: Clock = time.time,
     mongodb: str | None = None,
     extensions: Sequence[Make] = (),
+    definitions: Definitions | None = None,
     **chosen: Any,
 ) -> Iterator[Served]:
     """A server with these settings, on an empty folder or on this one; one that `works` does jobs.
@@ -113,7 +114,7 @@ def serving(
         data = folder or Path(empty)
         database = None if server is None else MongoDatabase(database_of(data, server), is_single=True)
         origin = Origin(data, clock, bases=(BASE,), database=database)
-        service = application(r4().extended(), Settings(**chosen), origin, extensions=extensions)
+        service = application(definitions or r4().extended(), Settings(**chosen), origin, extensions=extensions)
         client = httpx.AsyncClient(transport=httpx.ASGITransport(service, raise_app_exceptions=False))
         with portal.wrap_async_context_manager(service.running(works=works)) as node:
             yield Served(portal, service, node, client)

@@ -11,7 +11,7 @@ from rich.text import Text
 from fhir_server.app import DATABASE
 from fhir_server.definitions.registry import Definitions, r4
 from fhir_server.errors import Issue
-from fhir_server.package import load_package
+from fhir_server.package import add_installed, load_package
 from fhir_server.store.opening import SCHEMES, MongoDatabase, Place
 
 COLOURS = {"fatal": "bold red", "error": "red", "warning": "yellow", "information": "cyan"}
@@ -35,8 +35,8 @@ StoreSingle = Annotated[
 
 
 def definitions_with(packages: Iterable[Path] | None) -> Definitions:
-    """Return the definitions of R4 and of these packages; what cannot be used of a package is told, not fatal."""
-    definitions = r4().extended()
+    """Return the definitions of R4, what is installed, and these packages; what cannot be used is told, not fatal."""
+    definitions = add_installed(r4().extended())
     for package in packages or ():
         for issue in load_package(definitions, package).issues:
             if issue.is_error:
