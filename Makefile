@@ -12,7 +12,7 @@ STAMP := .venv/.made-from
 PORT ?= 8080
 ONLY ?=
 
-.PHONY: help setup run test lint types layers docs web tables conformance bench e2e fresh lock
+.PHONY: help setup run test lint types layers docs web tables conformance bench e2e screenshots fresh lock
 
 help: ## list these targets
 	@sed -nE 's/^([a-z0-9]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 14
@@ -61,7 +61,10 @@ bench: setup ## print `name: value unit` for each benchmark (ONLY=name for one)
 	@$(BIN)/python -m bench $(ONLY)
 
 e2e: setup ## the browser tests alone
-	@if [ -d tests/e2e ]; then $(BIN)/python -m pytest tests/e2e; else echo "There is no browser test yet."; fi
+	@$(BIN)/python -m pytest tests/e2e
+
+screenshots: setup ## pictures of every page of the app, into docs/screenshots
+	@$(BIN)/python -m tests.e2e.screenshots
 
 fresh: ## clone HEAD into a temporary folder and test there, as a newcomer would
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \

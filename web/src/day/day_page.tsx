@@ -13,6 +13,7 @@ import { Tag, toneOf, toneOfPriority } from "../parts/tag.tsx";
 import { language, say, sayCode, sayDate, sayDay, sayTime, sayWhen } from "../words/say.ts";
 
 const SECONDS_BETWEEN_LOOKS = 20;
+const NONE = { matches: [], included: new Map(), total: 0, next: undefined };
 const OPEN = "requested,received,accepted,in-progress,on-hold,ready";
 const URGENCY = ["stat", "asap", "urgent", "routine"];
 
@@ -35,25 +36,25 @@ export function DayPage() {
           <h2 id="requests">
             {say("day.requests")} <Count of={requests.value.value?.matches.length} />
           </h2>
-          <Shown of={requests.value} bones={6}>
+          <Shown of={requests.value} bones={6} none={<Requests found={NONE} />}>
             {(found) => <Requests found={found} />}
           </Shown>
         </section>
         <section class="card" aria-labelledby="now">
           <h2 id="now">{say("day.now")}</h2>
-          <Shown of={sessions.value} bones={2}>
+          <Shown of={sessions.value} bones={2} none={<Sessions found={NONE} />}>
             {(found) => <Sessions found={found} />}
           </Shown>
         </section>
         <section class="card" aria-labelledby="appointments">
           <h2 id="appointments">{say("day.appointments")}</h2>
-          <Shown of={appointments.value} bones={3}>
+          <Shown of={appointments.value} bones={3} none={<Appointments found={NONE} />}>
             {(found) => <Appointments found={found} />}
           </Shown>
         </section>
         <section class="card" aria-labelledby="reports">
           <h2 id="reports">{say("day.reports")}</h2>
-          <Shown of={reports.value} bones={3}>
+          <Shown of={reports.value} bones={3} none={<Reports found={NONE} />}>
             {(found) => <Reports found={found} />}
           </Shown>
         </section>

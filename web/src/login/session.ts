@@ -191,8 +191,9 @@ async function renew(): Promise<boolean> {
 
 /** Ends the tokens and the server's own session, and goes to the start page. */
 export async function logOut(): Promise<void> {
-  const found = tokens.value;
-  if (found) await fetch("/auth/logout", { method: "POST", headers: { Authorization: `Bearer ${found.access}` } });
-  keep(undefined);
+  const access = await bearer();
+  if (access) await fetch("/auth/logout", { method: "POST", headers: { Authorization: `Bearer ${access}` } });
+  // What is shown stays until the start page replaces it: it would else ask to log in again.
+  sessionStorage.removeItem(KEPT);
   location.assign("/");
 }

@@ -54,17 +54,23 @@ export function useAsked<T>(
   return asked;
 }
 
-/** Shows what was asked for: its bones while it loads, what to do where it failed. */
+/**
+ * Shows what was asked for: its bones while it loads, what to do where it failed. Where nothing of a kind may be seen,
+ * `none` is shown: for a list on a page of several, that is no failure.
+ */
 export function Shown<T>({
   of,
   bones,
+  none,
   children,
 }: {
   of: Asked<T>;
   bones?: number;
+  none?: ComponentChildren;
   children: (value: T) => ComponentChildren;
 }): JSX.Element {
   if (of.value !== undefined) return <>{children(of.value)}</>;
+  if (of.failure?.kind === "forbidden" && none !== undefined) return <>{none}</>;
   if (of.failure) return <FailureState failure={of.failure} again={of.again} />;
   return <Bones rows={bones ?? 4} />;
 }

@@ -7,7 +7,7 @@ import { Icon } from "../../parts/icon.tsx";
 import { say, sayDate } from "../../words/say.ts";
 import type { Key } from "../../words/table.ts";
 import { metadataOf, studiesOf } from "../archive.ts";
-import { isoDate, textOf } from "../dicom.ts";
+import { type DataSet, isoDate, textOf, textsOf } from "../dicom.ts";
 import { type Series, seriesOf } from "../series.ts";
 import type { Act } from "./act.ts";
 import { lettersOf } from "./orientation.ts";
@@ -209,10 +209,13 @@ async function comparable(first: Series): Promise<Series[]> {
   const { set } = first;
   const patient = textOf(set, "patientId");
   const studies = patient ? await studiesOf(patient) : [];
-  const uids = [
-    first.study,
-    ...studies.map((each) => textOf(each, "study")).filter((uid) => uid !== first.study),
-  ].slice(0, MOST_COMPARED);
+  // Those of the same kind first, the latest before.
+  const rank = (each: DataSet) =>
+    (textsOf(each, "modalities").includes(first.modality) ? "1" : "0") + textOf(each, "date");
+  const others = studies
+    .filter((each) => textOf(each, "study") !== first.study)
+    .toSorted((one, other) => rank(other).localeCompare(rank(one)));
+  const uids = [first.study, ...others.map((each) => textOf(each, "study"))].slice(0, MOST_COMPARED);
   const all = await Promise.all(uids.map(async (uid) => seriesOf(await metadataOf(uid))));
   return all.flat().filter((each) => !each.reason && each.frames.length);
 }

@@ -108,11 +108,14 @@ export class Viewer {
   /** Changes the state from here: it is shown, and told. */
   async change(state: ViewerState): Promise<void> {
     await this.apply(state);
-    this.tell();
+    this.announce();
   }
 
   private tell(): void {
-    if (this.applying) return;
+    if (!this.applying) this.announce();
+  }
+
+  private announce(): void {
     this.telling ??= setTimeout(() => {
       this.telling = undefined;
       for (const listener of this.listeners) listener(this.state.value);
@@ -253,8 +256,13 @@ export class Viewer {
       return;
     const changed = this.read(viewport, pane);
     if (JSON.stringify({ ...pane, ...changed }) === JSON.stringify(pane)) return;
-    this.state.value = this.together(withPane({ ...this.state.value, active: index }, index, changed), index, pane);
+    this.state.value = this.together(withPane(this.activeAt(index, pane), index, changed), index, pane);
     this.tell();
+  }
+
+  /** What the mouse did makes a pane the active one; what it shows first does not. */
+  private activeAt(index: number, pane: PaneState): ViewerState {
+    return pane.window ? { ...this.state.value, active: index } : this.state.value;
   }
 
   private read(viewport: Types.IStackViewport, pane: PaneState): Partial<PaneState> {
@@ -284,7 +292,7 @@ export class Viewer {
     const frame = one?.frames[pane?.at ?? 0];
     if (!state.sync || state.layout !== "two" || !pane || !beside || !one || !two || !frame) return state;
     const moved = pane.at === before.at ? {} : { at: counterpart(frame, pane.at, one, two) };
-    const windowed = one.modality === two.modality && pane.window ? { window: pane.window } : {};
+    const windowed = one.modality === two.modality && before.window && pane.window ? { window: pane.window } : {};
     const next = withPane(state, other, {
       ...moved,
       ...windowed,
