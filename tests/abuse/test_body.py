@@ -228,8 +228,8 @@ def test_13_an_image_from_elsewhere_is_legal_and_never_fetched_by_our_pages(serv
     answer = server.ask("POST", "Patient", patient(DIV % text.replace('"', '\\"')))
     assert answer.status_code == 201
     policy = server.ask("GET", "../").headers["content-security-policy"]
-    assert "default-src 'self'" in policy
-    assert "img-src data:" in policy
+    assert "default-src 'none'" in policy
+    assert "img-src 'self' data: blob:;" in policy
     keeper.accept()
 
 

@@ -170,11 +170,13 @@ def test_images_are_rendered(client: DICOMwebClient, stored: dict[str, Path]):
         client.retrieve_instance_rendered(*places(path_of(stored, "rtplan.dcm")))
 
 
-def test_frames_are_decompressed_for_who_does_not_say_how_they_are_wanted(
-    client: DICOMwebClient, stored: dict[str, Path]
-):
-    path = path_of(stored, "MR_small_RLE.dcm")
-    (frame,) = client.retrieve_instance_frames(*places(path), [1], media_types=("application/octet-stream",))
-    assert frame == dcmread(path).pixel_array.tobytes()
-    (frame,) = client.retrieve_instance_frames(*places(path), [1])
+def test_frames_are_decompressed_for_who_does_not_say_how_they_are_wanted(client: DICOMwebClient):
+    image = dcmread(next(path for path in PART_10 if path.name == "MR_small_RLE.dcm"))
+    image.StudyInstanceUID, image.SOPInstanceUID = "1.2.826.0.1.99", "1.2.826.0.1.99.1"
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    client.store_instances([image])
+    where = (image.StudyInstanceUID, image.SeriesInstanceUID, image.SOPInstanceUID)
+    (frame,) = client.retrieve_instance_frames(*where, [1], media_types=("application/octet-stream",))
+    assert frame == image.pixel_array.tobytes()
+    (frame,) = client.retrieve_instance_frames(*where, [1])
     assert frame
