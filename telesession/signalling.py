@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from secrets import token_hex
@@ -184,15 +185,20 @@ class Signalling:
         return Response(status_code=HTTPStatus.OK, headers={"accept-post": SDP}, media_type=SDP)
 
     async def _found(self, visit: Visit, side: Side) -> tuple[str, Held]:
+        """The connection of a URL, which must be the caller's own and go on; raise NotFound."""
+        connection, held = await self._own(visit, side)
+        if not (await self.engine()).has(connection):
+            self._held.pop(connection, None)
+            raise NotFound(GONE)
+        return connection, held
+
+    async def _own(self, visit: Visit, side: Side) -> tuple[str, Held]:
         """The connection of a URL, which must be the caller's own; raise NotFound."""
         connection, session = visit.request.path_params["connection"], visit.request.path_params["session"]
         held = self._held.get(connection)
         if held is None or (held.session, held.side) != (session, side):
             raise NotFound(GONE)
         if await self.door.occupant(visit, session) != held.participant:
-            raise NotFound(GONE)
-        if not (await self.engine()).has(connection):
-            self._held.pop(connection, None)
             raise NotFound(GONE)
         return connection, held
 
@@ -227,9 +233,11 @@ class Signalling:
     # DELETE
 
     async def _close(self, visit: Visit, side: Side) -> Response:
-        connection, held = await self._found(visit, side)
+        connection, held = await self._own(visit, side)
         self._held.pop(connection, None)
-        await (await self.engine()).close(connection)
+        # A browser that closes before it asks has ended it already.
+        with suppress(NotFound):
+            await (await self.engine()).close(connection)
         self.door.closed(held.session, held.participant, connection)
         visit.audited("E", f"{side}-close", (f"Encounter/{held.session}",))
         return Response(status_code=HTTPStatus.OK)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from telesession.media import Media
 from telesession.media_engine import Happening, Loudest
@@ -134,6 +134,47 @@ def test_a_counter_offer_of_janus_is_answered(browser: Browser, tmp_path: Path):
             assert 0 < shown["first"] < 5000
             assert told["fps"] > 8
             page.close()
+
+
+OTHERS = """async url => {
+  const {WHIPClient} = await import('/whip.js'), {WHEPClient} = await import('/whep.js');
+  const stream = clock(30), sending = new RTCPeerConnection(), viewer = window.viewer = new RTCPeerConnection();
+  for (const track of stream.getTracks()) sending.addTransceiver(track, {direction: 'sendonly', streams: [stream]});
+  const whip = new WHIPClient(), whep = new WHEPClient();
+  await whip.publish(sending, url + '/whip', 'an');
+  await up(sending);
+  viewer.addTransceiver('video', {direction: 'recvonly'});
+  viewer.addTransceiver('audio', {direction: 'recvonly'});
+  await whep.view(viewer, url + '/whep', 'binh');
+  await up(viewer);
+  const decoded = async () => [...(await viewer.getStats()).values()].find(
+    each => each.type === 'inbound-rtp' && each.kind === 'video')?.framesDecoded ?? 0;
+  for (let i = 0; i < 100 && await decoded() < 10; i += 1) await new Promise(done => setTimeout(done, 100));
+  const frames = await decoded();
+  await whep.stop();
+  await whip.stop();
+  return frames;
+}"""
+
+
+def served(file: Path) -> Callable[[Route], None]:
+    return lambda route: route.fulfill(body=file.read_text(), content_type="text/javascript")
+
+
+def test_clients_of_others_publish_and_view(browser: Browser, base: str, repository: Path):
+    folder = repository / "build" / "clients" / "node_modules" / "whip-whep"
+    if not folder.is_dir():
+        pytest.skip("the npm client whip-whep is not installed: run `make setup` with npm")
+    page = page_of(browser, base, "an")
+    for name in ("whip.js", "whep.js"):
+        page.route(f"{base}/{name}", served(folder / name))
+    answers: list[tuple[str, int]] = []
+    page.on("response", lambda answer: answers.append((answer.request.method, answer.status)))
+    late = "new Promise((_, fail) => setTimeout(() => fail(new Error('nothing was seen')), 20000))"
+    assert page.evaluate(f"url => Promise.race([({OTHERS})(url), {late}])", session(base, "f")) >= 10
+    assert {("POST", 201), ("DELETE", 200)} <= set(answers)
+    assert all(status < 300 for _, status in answers)
+    page.close()
 
 
 def test_a_screen_is_seen(browser: Browser, base: str):
