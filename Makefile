@@ -12,7 +12,7 @@ STAMP := .venv/.made-from
 PORT ?= 8080
 ONLY ?=
 
-.PHONY: help setup run test lint types layers docs web tables conformance bench e2e screenshots fresh lock
+.PHONY: help setup run test lint types layers docs web tables package conformance bench e2e screenshots fresh lock
 
 help: ## list these targets
 	@sed -nE 's/^([a-z0-9]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 14
@@ -53,6 +53,9 @@ docs: setup ## build the documentation into build/docs, warnings are errors
 
 tables: setup ## compile the tables of FHIR R4 again from the official package
 	@$(BIN)/python -m profiles.compile
+
+package: setup ## make the FHIR package of the telehealth profiles in build/
+	@$(BIN)/nhipcau package build profiles/telehealth --output build/nhipcau.telehealth.tgz
 
 conformance: setup ## print `suite: passed/total` for each public suite
 	@$(BIN)/python -m tests.conformance

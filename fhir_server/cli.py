@@ -74,6 +74,8 @@ COMMANDS: dict[str, Part[typer.Typer | Callable[..., None]]] = {
 }
 ADMIT: Part[Callable[[Records, str], list[dict[str, Any]]]] = Part("fhir_server.demo.people:admit")
 
+MAKE_PACKAGE: Part[Callable[[Definitions, Path], bytes]] = Part("fhir_server.package_making:make_package")
+
 
 class Commands(TyperGroup):
     """The commands: those of the table are loaded when they are called, or told about."""
@@ -179,6 +181,19 @@ def show(
     for issue in package.issues:
         print_line(issue_line(file.name, issue), to_errors=True)
     raise typer.Exit(int(any(issue.is_error for issue in package.issues)))
+
+
+@package_app.command()
+def build(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False, help="Definitions as JSON.")
+    ],
+    output: Annotated[Path, typer.Option(metavar="FILE", dir_okay=False, help="The package that is written.")],
+) -> None:
+    """Make a FHIR package (.tgz) of a folder with a package.json; the same folder gives the same bytes."""
+    made(output.absolute().parent)
+    output.write_bytes(MAKE_PACKAGE.load()(r4().extended(), folder))
+    print_line(Text(str(output)))
 
 
 @app.command()

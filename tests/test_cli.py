@@ -197,3 +197,13 @@ def wait_for(file: Path) -> dict[str, str]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     return dict(json.loads(file.read_bytes()))
+
+
+def test_a_package_is_made_and_can_be_loaded(nhipcau, tmp_path):
+    folder = Path(__file__).resolve().parents[1] / "profiles" / "telehealth"
+    file = tmp_path / "new" / "telehealth.tgz"
+    assert nhipcau("package", "build", folder, "--output", file)[0] == 0
+    status, out, _ = nhipcau("package", "show", file)
+    assert status == 0
+    assert "nhipcau.telehealth 0.1.0" in out
+    assert nhipcau("validate", *sorted((folder / "examples").glob("*.json")))[0] == 0
