@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 from typing import Any
 
 from fhir_server.errors import Issue
 from fhir_server.page import Block, Facts, Heading, Text, Title
+from fhir_server.resource.person import GENDERS, name_of
 
 Body = dict[str, Any]
 TITLE = "Kết quả chẩn đoán hình ảnh"
 UNSIGNED = frozenset({"registered", "partial", "preliminary", "amended", "corrected", "appended"})
 AFTERWARDS = frozenset({"amended", "corrected", "appended"})
-LICENCES = frozenset({"gphn", "cchn", "practicing_license"})
-"""The last steps of the systems of permits to practise, by the law of 2023 and by the one before."""
 DIAGNOSTIC_SERVICE = "http://terminology.hl7.org/CodeSystem/v2-0074"
 PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 PURPOSE = "urn:iso-astm:E1762-95:2013"
 TAGS = re.compile(r"<[^>]+>")
-GENDERS: Mapping[str, str] = {"male": "Nam", "female": "Nữ", "other": "Khác"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +48,6 @@ def studies_of(report: Body) -> list[str]:
     """Return the ids of the studies that a report is about."""
     found = [str(each.get("reference", "")) for each in report.get("imagingStudy", ())]
     return [each.removeprefix("ImagingStudy/") for each in found if each.startswith("ImagingStudy/")]
-
-
-def licence_of(practitioner: Body) -> str:
-    """Return the number of a Practitioner's permit to practise; empty where there is none."""
-    qualified = [each for item in practitioner.get("qualification", ()) for each in item.get("identifier", ())]
-    for each in (*qualified, *practitioner.get("identifier", ())):
-        if re.split("[/:]", str(each.get("system", "")).lower())[-1] in LICENCES and each.get("value"):
-            return str(each["value"])
-    return ""
-
-
-def name_of(person: Body) -> str:
-    """Return how a person is called."""
-    for name in person.get("name", ()):
-        parts = [*name.get("prefix", ()), name.get("family", ""), *name.get("given", ())]
-        if told := name.get("text") or " ".join(filter(None, parts)):
-            return str(told)
-    return ""
 
 
 def final(report: Body, studies: Sequence[Body], reader: Reader, moment: str) -> Body:

@@ -18,8 +18,6 @@ from dicom_bridge.report import (
     Reader,
     faults,
     final,
-    licence_of,
-    name_of,
     page,
     presented,
     provenance,
@@ -32,6 +30,7 @@ from fhir_server.repository.sent import Sent
 from fhir_server.repository.write import Write
 from fhir_server.resource.exact import parse_exact
 from fhir_server.resource.instant import now
+from fhir_server.resource.person import licence_of, name_of
 from fhir_server.rest.argument import Arguments
 from fhir_server.rest.exchange import Exchange, Reply
 from fhir_server.rest.node import Node

@@ -72,10 +72,10 @@ def drawn(title: str, blocks: Sequence[Block], foot: str = "") -> bytes:
 
 
 def _head(head: Head) -> Iterator[Any]:
-    left = [Paragraph(escape(line), STRONG if place else CENTRED) for place, line in enumerate(head.left)]
-    right = [Paragraph(escape(line), STRONG) for line in head.right]
-    rule = Grid([[""]], colWidths=[45 * mm], rowHeights=[2], style=[("LINEABOVE", (0, 0), (-1, 0), 0.8, colors.black)])
-    yield Grid([[left, [*right, rule]]], colWidths=[WIDTH * 0.44, WIDTH * 0.56], style=TIGHT)
+    left = [Paragraph(escape(line), CENTRED if place else STRONG) for place, line in enumerate(head.left)]
+    right = [Paragraph(escape(line), STRONG) for line in head.right[:-1]]
+    right += [Paragraph(f'<u width="0.8" offset="-3">{escape(line)}</u>', STRONG) for line in head.right[-1:]]
+    yield Grid([[left, right]], colWidths=[WIDTH * 0.44, WIDTH * 0.56], style=TIGHT)
 
 
 def _title(title: Title) -> Iterator[Any]:

@@ -6,9 +6,11 @@ from fhir_server.extension import Extension, Surroundings
 from telesession.booking import Booking
 from telesession.following import Following
 from telesession.legality import Legality
+from telesession.minuting import Minuting
 from telesession.notices import Board
 from telesession.on_call import OnCall
 from telesession.premises import Premises
+from telesession.retelling import tell
 from telesession.rule import Rules
 from telesession.sender import Post, installed
 from telesession.workflow import Workflow
@@ -20,6 +22,7 @@ def telesession(surroundings: Surroundings) -> Extension:
     """Return the extension."""
     base = surroundings.base.removesuffix("/fhir")
     workflow = Workflow(f"{base}{PREFIX}/sessions", surroundings.settings)
+    minuting = Minuting(workflow, surroundings)
     board = Board()
     premises = Premises(surroundings.settings, surroundings.clock, base, surroundings.data)
 
@@ -30,11 +33,16 @@ def telesession(surroundings: Surroundings) -> Extension:
     return Extension(
         "telesession",
         PREFIX,
-        rows=(*board.rows(), *premises.rows),
-        operations=(*workflow.operations(), *Booking(workflow).operations()),
-        checks=(*Legality(surroundings.clock).checks(), *Rules(surroundings.settings.tele_blocks).checks()),
+        rows=(*board.rows(), *minuting.rows(), *premises.rows),
+        operations=(*workflow.operations(), *Booking(workflow).operations(), *minuting.operations()),
+        checks=(
+            *Legality(surroundings.clock).checks(),
+            *minuting.checks(),
+            *Rules(surroundings.settings.tele_blocks).checks(),
+        ),
         listeners=(Following(workflow.moment).listener(), *Post(installed(surroundings)).listeners()),
         work=(OnCall(workflow).work, workflow.relay.work, board.work, premises.watch),
         opened=premises.opened,
         stopping=stopping,
+        tells=tell,
     )
