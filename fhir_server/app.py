@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from secrets import token_bytes
 from tempfile import NamedTemporaryFile
@@ -28,6 +28,7 @@ from fhir_server.auth.event import Event
 from fhir_server.auth.records import records_at
 from fhir_server.bulk.bring import Imports
 from fhir_server.bulk.export import Exports
+from fhir_server.bulk.submit import Submits
 from fhir_server.definitions.registry import Definitions
 from fhir_server.extension import Make, Surroundings, attended, fhir_routes, web_routes
 from fhir_server.interactions.routes import ROUTES
@@ -76,12 +77,14 @@ from fhir_server.validation.validator import Validator
 if TYPE_CHECKING:
     from fhir_server.audit.trail import Trail
     from fhir_server.auth.outbound import Outbound
+    from fhir_server.national.arrivals import Arrivals
 
 DATABASE = "nhipcau.sqlite"
-EXPORTS, IMPORTS = "exports", "imports"
+EXPORTS, IMPORTS, SUBMISSIONS, LAKE = "exports", "imports", "submissions", "lake"
 KEY_FILE = "cursor.key"
 KEY_NOTE = "cursor key"
 OUTBOUND: Part[type[Outbound]] = Part("fhir_server.auth.outbound:Outbound")
+ARRIVALS: Part[type[Arrivals]] = Part("fhir_server.national.arrivals:Arrivals")
 TRAIL: Part[type[Trail]] = Part("fhir_server.audit.trail:Trail")
 COLLECTOR = (100_000, 10, 100)
 """When Python looks for cycles: rarely within a request, since a large Bundle alone is some 50,000 live objects."""
@@ -132,8 +135,12 @@ class Service:
         records = partial(records_at, origin.data, origin.database)
         self.entrance = entrance(settings, records, base_of(settings, origin), origin.clock, self.ask, self.tell)
         self.exports = Exports(origin.data / EXPORTS)
-        self.imports = Imports(origin.data / IMPORTS, lambda: OUTBOUND.load()(settings.outbound_hosts))
-        more = (*self.entrance.routes, *self.exports.routes, *self.imports.routes, *fhir_routes(self.extensions))
+        outbound = cache(lambda: OUTBOUND.load()(settings.outbound_hosts))
+        self.imports = Imports(origin.data / IMPORTS, outbound)
+        tables = cache(lambda: ARRIVALS.load()(origin.data / LAKE, definitions))
+        self.submits = Submits(origin.data / SUBMISSIONS, outbound, tables)
+        bulk = (*self.exports.routes, *self.imports.routes, *self.submits.routes)
+        more = (*self.entrance.routes, *bulk, *fhir_routes(self.extensions))
         router = Router((*ROUTES, *OPERATION_ROUTES, *VIEW_ROUTES, *more), definitions.resource_types)
         self.fhir = FhirService(router, definitions, settings, request_ids(), self._observe)
         self.fhir.authenticator = self.entrance.authenticator
@@ -220,6 +227,7 @@ class Service:
                 following.append(asyncio.create_task(jobs.follow()))
                 following.append(asyncio.create_task(self.exports.follow(node)))
                 following.append(asyncio.create_task(self.imports.follow(node)))
+                following.append(asyncio.create_task(self.submits.follow(node)))
                 if node.repository.is_guarded:
                     trail = TRAIL.load()(store, self._origin.data, self._origin.clock, self._settings.audit_days)
                     following.append(asyncio.create_task(trail.follow()))

@@ -7,9 +7,10 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ SECONDS_TO_CONNECT = 5.0
 SECONDS_IN_ALL = 8.0
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 PIECE = 1 << 16
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 MAX_AGE = re.compile(r"max-age=(\d{1,9})")
 
 Resolve = Callable[[str, int], list[str]]
@@ -90,11 +92,10 @@ class Outbound:
         except (httpx.HTTPError, orjson.JSONDecodeError, ssl.SSLError) as error:
             raise Unreachable(f"{host} gave no JSON: {type(error).__name__}") from error
 
-
-    def save(self, url: str, target: Path, most: int, seconds: float) -> None:
+    def save(self, url: str, target: Path, most: int, seconds: float, headers: Mapping[str, str] = NO_HEADERS) -> None:
         """Write what is at a URL into a file, unpacked; raise Unreachable where it cannot be had, or is too long."""
         host, port, address = self.check(url)
-        request = pinned_request(url, host, port, address, "application/fhir+ndjson, application/json")
+        request = pinned_request(url, host, port, address, "application/fhir+ndjson, application/json", headers)
         until = time.monotonic() + seconds
         try:
             with httpx.Client(verify=self._tls, trust_env=False, follow_redirects=False) as client:
@@ -113,14 +114,16 @@ class Outbound:
             raise Unreachable(f"{host} gave no file: {type(error).__name__}") from error
 
 
-def pinned_request(url: str, host: str, port: int, address: str, accept: str) -> httpx.Request:
+def pinned_request(
+    url: str, host: str, port: int, address: str, accept: str, headers: Mapping[str, str] = NO_HEADERS
+) -> httpx.Request:
     """Return a request for a URL to the very address that its host was resolved to."""
     parts = urlsplit(url)
     pinned = f"{parts.scheme}://{f'[{address}]' if ':' in address else address}:{port}{parts.path or '/'}"
     return httpx.Request(
         "GET",
         f"{pinned}?{parts.query}" if parts.query else pinned,
-        headers={"host": parts.netloc, "accept": accept, "accept-encoding": "gzip"},
+        headers={**headers, "host": parts.netloc, "accept": accept, "accept-encoding": "gzip"},
         extensions={"sni_hostname": host, "timeout": httpx.Timeout(SECONDS_TO_CONNECT).as_dict()},
     )
 

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import orjson
 
+from fhir_server.access.caller import Caller
 from fhir_server.bulk.deferred import Deferred
 from fhir_server.bulk.export import SECONDS_BETWEEN_LOOKS, SECONDS_TO_ASK_AGAIN
 from fhir_server.bulk.export_folder import Job, Jobs
@@ -52,7 +53,7 @@ class Fetching(Protocol):
         """Raise a FhirError that says why for a URL that must not be asked."""
         ...
 
-    def save(self, url: str, target: Path, most: int, seconds: float) -> None:
+    def save(self, url: str, target: Path, most: int, seconds: float, headers: Mapping[str, str] = ...) -> None:
         """Write what is at a URL into a file, unpacked; raise a FhirError that says why not."""
         ...
 
@@ -86,7 +87,7 @@ class Imports:
         """Accept an import: 202 and where its status is told; raise Invalid for a manifest that is none."""
         files = announced(node, exchange.body)
         for kind in {each.type for each in files}:
-            check_granted(exchange, kind)
+            check_granted(exchange.caller, kind)
         outbound = self._outbound()
         for each in files:
             try:
@@ -323,11 +324,11 @@ def _announced(node: Node, each: Any, where: str) -> Announced:
     return Announced(kind, url)
 
 
-def check_granted(exchange: Exchange, kind: str) -> None:
-    """Raise ScopeMissing where the caller may not store a type."""
-    if exchange.caller.kind == "local":
+def check_granted(caller: Caller, kind: str, letters: str = "cu") -> None:
+    """Raise ScopeMissing where the caller may not store a type, or do what these letters of scopes say."""
+    if caller.kind == "local":
         return
-    for letter in "cu":
-        if not any(scope.context == "system" for scope in exchange.caller.scopes.granting(kind, letter)):
-            wanted = f"system/{kind}.cu"
+    for letter in letters:
+        if not any(scope.context == "system" for scope in caller.scopes.granting(kind, letter)):
+            wanted = f"system/{kind}.{letters}"
             raise ScopeMissing(f"Importing takes the scope {wanted}.", wanted)

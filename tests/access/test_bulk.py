@@ -1,11 +1,16 @@
 """Who may export what: never more than a search shows."""
 
+import orjson
 import pytest
 
 from fhir_server.access.caller import Caller
 from fhir_server.access.scope import parse_scopes
+from fhir_server.auth.outbound import Outbound
+from fhir_server.bulk.receiving import Receipt
+from fhir_server.bulk.submission import Asked
 from tests.access.world import program
 from tests.bulk.exports import begun, content, exported, finished
+from tests.bulk.files import Files, hosting
 from tests.serving import BASE, outcome
 
 KINDS = ("Patient", "Observation", "Encounter", "ImagingStudy", "ServiceRequest", "Task", "Consent", "Group", "List")
@@ -110,3 +115,47 @@ def test_a_view_has_rows_of_what_the_caller_sees_and_no_others(world, asking):
 def test_importing_takes_system_scopes_that_write(asking, caller):
     body = {"input": [{"type": "Patient", "url": "https://example.org/x"}]}
     outcome(asking(caller)("POST", "$import", body, content_type="application/json"), 403, "forbidden")
+
+
+def submission(caller, name, **more):
+    parameters = [
+        {"name": "submitter", "valueIdentifier": {"value": caller}},
+        {"name": "submissionId", "valueString": name},
+        *({"name": key, "valueUrl": value} for key, value in more.items()),
+    ]
+    return {"resourceType": "Parameters", "parameter": parameters}
+
+
+@pytest.mark.parametrize("caller", ["doctor-hub", "a1", "his-narrow", "ministry-health", "his-bound"])
+def test_submitting_is_for_programs_that_write(asking, caller):
+    outcome(asking(caller)("POST", "$bulk-submit", submission(caller, "s")), 403, "forbidden")
+
+
+def test_a_submission_is_its_clients_alone(asking):
+    outcome(asking("his-a")("POST", "$bulk-submit", submission("his-b", "s")), 403, "forbidden")
+    assert asking("his-a")("POST", "$bulk-submit", submission("his-a", "s")).status_code == 200
+    answer = asking("his-a")("POST", "$bulk-submit-status", submission("his-a", "s"))
+    status = answer.headers["content-location"].removeprefix(f"{BASE}/")
+    outcome(asking("his-b")("POST", "$bulk-submit-status", submission("his-a", "s")), 404, "not-found")
+    for other in ("his-b", "doctor-hub", "a1"):
+        outcome(asking(other)("GET", status), 404, "not-found")
+        outcome(asking(other)("GET", status.replace("-status", "-outcome") + "/0"), 404, "not-found")
+
+
+def test_a_manifest_stores_no_more_than_its_scopes_let(world, asking):
+    world.table.callers["his-rows"] = program("his-rows", "station-a", "system/Observation.cu")
+    with hosting() as host:
+        body = {"resourceType": "Organization", "id": "of-nobody", "name": "x"}
+        Files.held["/o"] = orjson.dumps(body)
+        Files.held["/v"] = orjson.dumps({"id": "Encounter/1"})
+        for number, kind in enumerate(("Organization", "urn:nhipcau:view:encounters")):
+            entry = {"type": kind, "url": f"http://{host}/{'ov'[number]}"}
+            Files.held["/m"] = orjson.dumps({"output": [entry]})
+            submits, name = world.served.service.submits, f"n{number}"
+            asked = Asked("", "his-rows", name, "in-progress", f"http://{host}/m")
+            accepted = submits._submissions.accept(asked, world.table.callers["his-rows"], "his-rows", 1)
+            (delivery,) = accepted.deliveries
+            receipt = Receipt(world.served.node, accepted, delivery, Outbound((host,)), submits._tables())
+            world.served.call(receipt.receive)
+            assert accepted.done(delivery) == {"status": 403}
+    assert world.served.get("Organization/of-nobody").status_code == 404

@@ -1,43 +1,17 @@
 import gzip
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import orjson
 import pytest
 
 from tests.bulk.exports import begun, finished
+from tests.bulk.files import Files, hosting
 from tests.serving import BASE, outcome, serving
-
-
-class Files(BaseHTTPRequestHandler):
-    """Files of somebody, by path: bytes, or what answers."""
-
-    held: dict[str, bytes] = {}  # noqa: RUF012 -- of the test that fills it
-    asked: list[str] = []  # noqa: RUF012 -- the same
-
-    def do_GET(self):
-        self.asked.append(self.path)
-        body = self.held.get(self.path)
-        self.send_response(404 if body is None else 200)
-        if self.path.endswith(".gz"):
-            self.send_header("content-encoding", "gzip")
-        if self.path == "/elsewhere":
-            self.send_header("location", "http://169.254.169.254/")
-        self.end_headers()
-        self.wfile.write(body or b"")
-
-    def log_message(self, *_arguments):
-        pass
 
 
 @pytest.fixture(scope="module")
 def host():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Files) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with hosting() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +119,7 @@ def test_a_manifest_that_is_none_is_refused(node, body, code):
 
 
 def test_a_disk_that_is_full_is_said_and_nothing_is_stored(node, host, monkeypatch):
-    def full(self, url, target, most, seconds):
+    def full(self, url, target, most, seconds, headers=None):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("fhir_server.auth.outbound.Outbound.save", full)
