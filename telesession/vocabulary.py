@@ -31,6 +31,9 @@ HOLD = "urn:nhipcau:StructureDefinition:held-until"
 SENT = "urn:nhipcau:StructureDefinition:sent-to-node"
 RING = "urn:nhipcau:StructureDefinition:on-call-ring"
 VIRTUAL_SERVICE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Appointment.virtualService"
+JOINING = "urn:nhipcau:CodeSystem:joining-state"
+STEP = "urn:nhipcau:StructureDefinition:joining-step"
+SURVEY_OF_SITES = "urn:nhipcau:Questionnaire:site-survey"
 CHANNEL = "urn:nhipcau:CodeSystem:tele-channel"
 
 EMERGENCY = frozenset({"asap", "stat"})

@@ -11,7 +11,7 @@ from dicom_bridge.imaging_study import identifier_of
 from fhir_server.definitions.registry import Definitions, r4
 from fhir_server.package import add_installed
 from fhir_server.validation.validator import Validator
-from telesession import consultation, vocabulary
+from telesession import consultation, joining, vocabulary
 from telesession.consequence import PARTICIPANT_TYPE, Facts, Stay
 from telesession.conversation import CATEGORY, DOCUMENT
 from telesession.encounter import brought_up
@@ -179,6 +179,7 @@ def test_code_systems_are_the_tables_of_the_program(definitions: Definitions):
 
     assert codes(vocabulary.ACTIVITY) == set(consultation.KIND_OF)
     assert codes(vocabulary.STATE) == set(consultation.STATES)
+    assert codes(vocabulary.JOINING) == set(joining.STATES)
     assert codes(vocabulary.ROLE) == set(PARTICIPANT_TYPE)
     assert codes(vocabulary.NOTICE) == {RING.code, STARTING.code, *(each.code for each in NOTICES.values())}
 
@@ -232,6 +233,11 @@ WRONG = (
     ("ImagingStudy-xquang-nguc", {"identifier": [{"system": "urn:a", "value": "1"}]}, "identifier"),
     ("ImagingStudy-xquang-nguc", {"identifier": [{"system": "urn:dicom:uid", "value": "1.2.3"}]}, "tele-img-2"),
     ("ImagingStudy-xquang-nguc", {"modality": None, "series": None}, "tele-img-1"),
+    ("OrganizationAffiliation-tram-y-te-xa-ket-noi", {"active": True}, "tele-join-1"),
+    ("OrganizationAffiliation-tram-y-te-xa-ket-noi", {"code": [{"text": "Điểm cầu"}]}, "code"),
+    ("HealthcareService-hoi-chan-tu-xa", {"characteristic": [vocabulary.concept(vocabulary.MODE, "any")]},
+     "characteristic"),
+    ("Schedule-truc-dem", {"serviceType": [vocabulary.concept(vocabulary.TASK, "joining")]}, "serviceType"),
     ("Communication-da-dat-lich", {"recipient": None}, "recipient"),
     ("Communication-da-dat-lich", {"payload": [{"contentReference": to("Binary/a")}]}, "payload"),
 )  # fmt: skip
