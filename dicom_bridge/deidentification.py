@@ -13,7 +13,6 @@ from pydicom import dcmread
 from pydicom.datadict import dictionary_has_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import generate_frames
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
@@ -29,6 +28,7 @@ from dicom_bridge.confidentiality import (
     pseudonym_for,
     uid_for,
 )
+from dicom_bridge.conversion import described, frames_of
 from dicom_bridge.pixels import NoPicture, Pixels, pixels_of
 from dicom_bridge.transfer_syntax import EXPLICIT_LITTLE, NATIVE
 
@@ -202,10 +202,10 @@ def _code(value: str, meaning: str) -> Dataset:
 def mask_pixels(dataset: Dataset, mask: Sequence[Rectangle]) -> None:
     """Blacken rectangles of every frame; the pixels are not compressed any more then."""
     syntax = str(dataset.file_meta.TransferSyntaxUID)
-    pixels = pixels_of(dataset.group_dataset(0x0028).to_json_dict() | {"7FE00010": {"vr": "OW"}}, syntax)
+    pixels = pixels_of(described(dataset, "PixelData"), syntax)
     if pixels.bytes * pixels.frames > 1_000_000_000:
         raise NoPicture("It is too large to be masked here.")
-    frames = [_masked(frame, pixels, mask) for frame in _frames(dataset, pixels)]
+    frames = [_masked(frame, pixels, mask) for frame in frames_of(dataset, "PixelData", pixels)]
     if pixels.samples == 3:
         is_luminance = pixels.photometric.startswith("YBR") and syntax in NATIVE
         dataset.PhotometricInterpretation = "YBR_FULL" if is_luminance else "RGB"
@@ -215,15 +215,6 @@ def mask_pixels(dataset: Dataset, mask: Sequence[Rectangle]) -> None:
     dataset["PixelData"].VR = "OW" if pixels.bits_allocated > 8 else "OB"
     dataset["PixelData"].is_undefined_length = False
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-
-
-def _frames(dataset: Dataset, pixels: Pixels) -> Iterator[bytes]:
-    if pixels.transfer_syntax not in NATIVE:
-        yield from generate_frames(dataset.PixelData, number_of_frames=pixels.frames)
-        return
-    size = pixels.bytes * 2 // 3 if pixels.photometric == "YBR_FULL_422" else pixels.bytes
-    for number in range(pixels.frames):
-        yield dataset.PixelData[number * size : (number + 1) * size]
 
 
 def _masked(frame: bytes, pixels: Pixels, mask: Sequence[Rectangle]) -> bytes:

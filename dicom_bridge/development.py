@@ -50,9 +50,15 @@ def deidentify(told: Told, blobs: Blobs) -> tuple[Told, Blobs]:
     return DEIDENTIFICATION.load()(told, blobs)
 
 
+def convert(told: Told, blobs: Blobs) -> tuple[Told, Blobs]:
+    """A file in another transfer syntax."""
+    return CONVERSION.load()(told, blobs)
+
+
 Job = Callable[[Told, Blobs], tuple[Told, Blobs]]
 DEIDENTIFICATION: Part[Job] = Part("dicom_bridge.deidentification:job")
-JOBS: Mapping[str, Job] = {"render": render, "transcode": transcode, "deidentify": deidentify}
+CONVERSION: Part[Job] = Part("dicom_bridge.conversion:job")
+JOBS: Mapping[str, Job] = {"render": render, "transcode": transcode, "deidentify": deidentify, "convert": convert}
 
 
 @lru_cache(maxsize=4)

@@ -25,6 +25,7 @@ from dicom_bridge.acceptance import (
 )
 from dicom_bridge.archive import DicomArchive, Held, Uids
 from dicom_bridge.attribute import Level
+from dicom_bridge.converted import Converted
 from dicom_bridge.finding import find_visible
 from dicom_bridge.multipart import MultipartWriter
 from dicom_bridge.pictures import Pictures
@@ -59,11 +60,12 @@ class Asked(NamedTuple):
 class DicomWeb:
     """Answers DICOMweb requests from an archive, for studies that the caller may see. `seconds` bound a silence.
 
-    `archive`, `pictures` and `released` are there while the server runs.
+    `archive`, `pictures`, `converted` and `released` are there while the server runs.
     """
 
     archive: DicomArchive
     pictures: Pictures
+    converted: Converted
     released: Release
 
     def __init__(self, visibility: Visibility, base_url: str, seconds: float) -> None:
@@ -112,10 +114,12 @@ class DicomWeb:
     async def retrieve(self, visit: Visit) -> Response:
         """The files of a study, a series or an instance, as they are stored; none is left out."""
         held = await self._held(visit, "export")
-        offers = file_offers({each.transfer_syntax for each in held})[:1]
+        offers = file_offers({each.transfer_syntax for each in held})
         found = choose(visit.request.headers.get("accept"), offers, count=len(held))
         if found is None:
             raise not_acceptable(offers)
+        if not found[0].is_stored:
+            return await self._in_syntax(visit, held, found[0].transfer_syntax, is_parted=found[1])
         if not found[1]:
             syntax = f"{DICOM}; transfer-syntax={held[0].transfer_syntax}"
             length = {"content-length": str(held[0].bytes)}
@@ -133,6 +137,36 @@ class DicomWeb:
             async for piece in self.archive.read(each):
                 yield piece
         yield writer.end()
+
+    async def _in_syntax(self, visit: Visit, held: Sequence[Held], syntax: str, *, is_parted: bool) -> Response:
+        """Files in a transfer syntax. The first is made before the answer begins; a later one that fails ends it."""
+        writer = MultipartWriter(uuid4().hex, DICOM) if is_parted else None
+        pieces = self._made(writer, held, syntax, self._base(visit))
+        try:
+            first = await anext(pieces)
+        except NoPicture as refusal:
+            raise NotAcceptable(f"{refusal} It can be had as it is stored: transfer-syntax=*.") from None
+
+        async def all_pieces() -> AsyncIterator[bytes]:
+            yield first
+            async for piece in pieces:
+                yield piece
+
+        typed = f"{DICOM}; transfer-syntax={syntax}" if writer is None else writer.media_type
+        return StreamingResponse(all_pieces(), 200, HEADERS, typed)
+
+    async def _made(
+        self, writer: MultipartWriter | None, held: Sequence[Held], syntax: str, base: str
+    ) -> AsyncIterator[bytes]:
+        typed = f"{DICOM}; transfer-syntax={syntax}"
+        for each in held:
+            async with self.converted.made(each, syntax) as path:
+                if writer is not None:
+                    yield writer.begin({"Content-Type": typed, "Content-Location": address(base, each.uids)})
+                async for piece in pieces_of(path):
+                    yield piece
+        if writer is not None:
+            yield writer.end()
 
     async def release(self, visit: Visit) -> Response:
         """The images of a study without whose they are, all of what is asked for, or none."""

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from zoneinfo import ZoneInfo
 
 from dicom_bridge.archive import DicomArchive
+from dicom_bridge.converted import Converted
 from dicom_bridge.darkroom import Darkroom
 from dicom_bridge.dicomweb import PREFIX, DicomWeb, rows
 from dicom_bridge.local_archive import LocalArchive
@@ -61,6 +62,7 @@ def images(surroundings: Surroundings) -> Extension:
             web.archive = synchronizer.archive = reporting.archive = archive
             notes.notes = node.notes
             web.pictures = Pictures(archive, darkroom)
+            web.converted = Converted(archive, darkroom, surroundings.data)
             web.released = Release(archive, darkroom, surroundings.data)
             yield
 

@@ -16,6 +16,7 @@ import orjson
 
 from dicom_bridge.archive import DicomArchive, Held
 from dicom_bridge.confidentiality import OPTIONS, digest_of
+from dicom_bridge.converted import copy
 from dicom_bridge.darkroom import Darkroom
 from dicom_bridge.pixels import NoPicture
 from dicom_bridge.question import is_uid
@@ -114,7 +115,7 @@ class Release:
             paths: list[Path] = []
             for number, each in enumerate(held):
                 source, target = Path(folder) / "source", Path(folder) / f"{number}.dcm"
-                await self._copied(each, source)
+                await copy(self._archive, each, source)
                 told = {"source": str(source), "target": str(target), "key": key, "options": list(asked.options)}
                 try:
                     await self._darkroom.develop(
@@ -125,11 +126,6 @@ class Release:
                     raise Unprocessable(f"Nothing is released, because of {where}: {refusal}") from None
                 paths.append(target)
             yield paths
-
-    async def _copied(self, held: Held, target: Path) -> None:
-        with target.open("wb") as file:
-            async for piece in self._archive.read(held):
-                await asyncio.to_thread(file.write, piece)
 
     def _key(self) -> bytes:
         path = self._folder / KEY
