@@ -55,6 +55,21 @@ export const PAGES: readonly Page[] = [
     load: async () => (await import("./images/viewer_page.tsx")).ViewerPage,
   },
   {
+    path: "/rooms/:id",
+    title: "nav.rooms",
+    roles: [...CLINICAL, "patient"],
+    frame: "wide",
+    theme: "dark",
+    load: async () => (await import("./room/room_page.tsx")).RoomPage,
+  },
+  {
+    path: "/guest",
+    title: "guest.title",
+    open: true,
+    frame: "alone",
+    load: async () => (await import("./room/guest_page.tsx")).GuestPage,
+  },
+  {
     path: "/console",
     title: "nav.console",
     nav: { icon: "console", key: "c" },

@@ -19,12 +19,12 @@ export interface Found<R> {
   readonly next: string | undefined;
 }
 
-/** Sends a request anywhere on this server with the token; throws a Failure for what is not 2xx. */
-export async function send(url: string, init: RequestInit = {}): Promise<Response> {
+/** Sends a request anywhere on this server with the token; throws a Failure for what is neither 2xx nor expected. */
+export async function send(url: string, init: RequestInit = {}, expected: readonly number[] = []): Promise<Response> {
   let answer = await once(url, init);
   if (answer.status === 401 && (await renewed())) answer = await once(url, init);
-  if (!answer.ok) throw failureOf(answer.status, await bodyOf(answer), answer.headers.get("x-request-id") ?? "");
-  return answer;
+  if (answer.ok || expected.includes(answer.status)) return answer;
+  throw failureOf(answer.status, await bodyOf(answer), answer.headers.get("x-request-id") ?? "");
 }
 
 async function once(url: string, init: RequestInit): Promise<Response> {

@@ -5,8 +5,9 @@ import { DAY } from "./day.ts";
 import { FHIR } from "./fhir.ts";
 import { IMAGES } from "./images.ts";
 import { PATIENTS } from "./patients.ts";
+import { ROOM } from "./room.ts";
 import { SHELL } from "./shell.ts";
 
-export const WORDS = { ...SHELL, ...FHIR, ...DAY, ...PATIENTS, ...IMAGES, ...CONSOLE };
+export const WORDS = { ...SHELL, ...FHIR, ...DAY, ...PATIENTS, ...IMAGES, ...CONSOLE, ...ROOM };
 
 export type Key = keyof typeof WORDS;
