@@ -13,17 +13,24 @@ from dicom_bridge.dicomweb import PREFIX, DicomWeb, rows
 from dicom_bridge.local_archive import LocalArchive
 from dicom_bridge.modality import Listening, note_orders
 from dicom_bridge.pictures import Pictures
-from dicom_bridge.release import Release
+from dicom_bridge.release import KEY, Release
 from dicom_bridge.reporting import Reporting
 from dicom_bridge.resolving import Resolving
 from dicom_bridge.study_note import StudyNotes
 from dicom_bridge.synchronizer import Pace, Synchronizer
 from dicom_bridge.visibility import Visibility
 from fhir_server.extension import Extension, Listener, Surroundings
+from fhir_server.maintenance import Kept
 from fhir_server.part import Part
 from fhir_server.rest.node import Node
 
 FOLDER = "images"
+KEPT = Kept(
+    databases=("images/index.sqlite", "images/orthanc/index.sqlite", "images/orthanc/orthanc.sqlite"),
+    folders=("images/studies", "images/orthanc/replaced"),
+    secrets=(KEY,),
+)
+"""Of whichever archive there is. What Orthanc itself keeps is saved with Orthanc; copies of its files come again."""
 PACE = Pace()
 ORTHANC: Part[Callable[[Surroundings], AbstractAsyncContextManager[DicomArchive]]] = Part(
     "dicom_bridge.orthanc_archive:connected"
@@ -77,4 +84,5 @@ def images(surroundings: Surroundings) -> Extension:
         listeners=[Listener("images", synchronizer.hear), *listeners],
         work=[synchronizer.work, *work],
         opened=opened,
+        keeps=KEPT,
     )

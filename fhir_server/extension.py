@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,6 +26,7 @@ from starlette.routing import Route as WebRoute
 from fhir_server.access.caller import Caller
 from fhir_server.audit.account import Account
 from fhir_server.errors import FhirError, Invalid
+from fhir_server.maintenance import NOTHING_KEPT, Finding, Kept, nothing_found
 from fhir_server.repository.check import WriteCheck
 from fhir_server.resource.instant import Clock
 from fhir_server.rest.authentication import purposed
@@ -168,6 +169,8 @@ class Extension:
     `opened` is held open while the server runs: files, connections. `work` is begun after it, in every process, and
     begun again where it fails. `stopping` is called when the server begins to stop: answers that never end by
     themselves must end then.
+    `keeps` is what a backup takes along. `examined` looks, for `nhipcau doctor`, at what the extension needs: the name
+    of each check with what it found.
     """
 
     name: str
@@ -179,6 +182,8 @@ class Extension:
     work: Sequence[Callable[[Node], Awaitable[None]]] = ()
     opened: Callable[[Node], AbstractAsyncContextManager[None]] = nothing_open
     stopping: Callable[[], None] = nothing_endless
+    keeps: Kept = NOTHING_KEPT
+    examined: Callable[[], Iterable[tuple[str, Finding]]] = nothing_found
 
 
 Make = Callable[[Surroundings], Extension]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fhir_server.extension import Extension, Surroundings
+from fhir_server.maintenance import Kept
 from telesession.booking import Booking
 from telesession.following import Following
 from telesession.legality import Legality
@@ -10,6 +11,7 @@ from telesession.minuting import Minuting
 from telesession.notices import Board
 from telesession.on_call import OnCall
 from telesession.premises import Premises
+from telesession.recording import FOLDER, KEY_FILE
 from telesession.retelling import tell
 from telesession.rule import Rules
 from telesession.sender import Post, installed
@@ -43,6 +45,7 @@ def telesession(surroundings: Surroundings) -> Extension:
         listeners=(Following(workflow.moment).listener(), *Post(installed(surroundings)).listeners()),
         work=(OnCall(workflow).work, workflow.relay.work, board.work, premises.watch),
         opened=premises.opened,
+        keeps=Kept(folders=(FOLDER,), secrets=(KEY_FILE,)),
         stopping=stopping,
         tells=tell,
     )

@@ -3,28 +3,61 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from fhir_server.app import DATABASE, KEY_FILE
+from fhir_server.audit.trail import CHECKPOINTS_FILE
+from fhir_server.audit.trail import KEY_FILE as AUDIT_KEY_FILE
 from fhir_server.auth.records import FILE as RECORDS_FILE
 from fhir_server.auth.records import copy_kept, records_at
+from fhir_server.commands.copying import (
+    LISTING,
+    Previous,
+    copy_database,
+    copy_file,
+    copy_folders,
+    digest,
+    files_in,
+    is_below,
+    kept_by,
+    listed,
+    listing,
+)
 from fhir_server.commands.terminal import AnyStore, Data, StoreSingle, made, print_line, stop, stored_in
+from fhir_server.extension import Extension, Surroundings, installed
+from fhir_server.maintenance import Kept
 from fhir_server.resource.instant import instant
+from fhir_server.settings import settings
+from fhir_server.signature import FILE as SIGNING_KEY_FILE
 from fhir_server.store.opening import Place, opened
 from fhir_server.store.sqlite.upkeep import Damaged, Examination, examine
 
 MANIFEST = "backup.json"
-FORM = 1
+FORM = 2
 """The form of the manifest."""
+FORMS = (1, FORM)
+"""Those that can be restored; the first had resources and accounts alone."""
+OWN = Kept(secrets=(KEY_FILE, AUDIT_KEY_FILE, SIGNING_KEY_FILE))
+"""What the server keeps beside its database and accounts."""
+DAMAGED = 1
+"""The exit status of a restore without what was damaged."""
+TOLD = 5
+
+
+def extensions_at(data: Path) -> list[Extension]:
+    """Return the installed extensions for a data folder."""
+    chosen = settings()
+    surroundings = Surroundings(chosen, data, time.time, chosen.base_url or "http://localhost/fhir")
+    return [make(surroundings) for make in installed()]
 
 
 def back_up(
@@ -33,24 +66,65 @@ def back_up(
     store: AnyStore = None,
     *,
     store_single: StoreSingle = False,
+    previous: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", exists=True, file_okay=False, help="An earlier backup on the same disk: link its files."
+        ),
+    ] = None,
 ) -> None:
     """Copy the data into a folder while the server runs, check the copy, and write its checksums."""
     place = stored_in(store, data, is_single=store_single)
     _refuse_occupied(folder, "A backup")
+    earlier = None if previous is None else Previous(previous, _listing(previous))
     target = made(folder)
     target.chmod(0o700)
+    try:
+        manifest = _backed_up(data, place, target, earlier)
+    except OSError as failure:
+        stop(f"The backup is not complete: {failure}. Free some space or mend the disk, and make it anew.")
+    what = "resources: {resources}, versions: {versions}, commit: {commit}, other files: {others}"
+    print_line(Text(what.format(**manifest), "green"))
+    print_line(Text(f"The copy in {target} was checked. Restore it with: nhipcau restore {target} --data DIR"))
+
+
+def _backed_up(data: Path, place: Place, target: Path, previous: Previous | None) -> dict[str, Any]:
+    """Make the copy; return its manifest."""
+    kept = kept_by(extensions_at(data), OWN)
+    # What follows the resources must not be ahead of them in the copy, and what they name must be in it.
+    if (data / CHECKPOINTS_FILE).exists():
+        copy_file(data / CHECKPOINTS_FILE, target / CHECKPOINTS_FILE, lambda _: None)
+    databases = [name for name in kept.databases if (data / name).exists()]
+    for name in databases:
+        copy_database(data / name, target / name)
     commit = asyncio.run(_copied(place, target / DATABASE))
     found = _examined(target / DATABASE)
-    if (data / KEY_FILE).exists():
-        shutil.copy2(data / KEY_FILE, target / KEY_FILE)
     _copy_records(data, place, target)
-    names = (DATABASE, KEY_FILE, RECORDS_FILE)
+    secrets = [name for name in kept.secrets if (data / name).exists()]
+    for name in secrets:
+        copy_file(data / name, target / name, lambda _: None)
+    others = _copy_others(data, target, kept, previous)
+    names = (DATABASE, RECORDS_FILE, CHECKPOINTS_FILE, LISTING, *databases, *secrets)
     files = {name: digest(target / name) for name in names if (target / name).exists()}
     manifest = {"form": FORM, "madeAt": instant(int(time.time() * 1000)), "commit": commit, "schema": found.schema}
-    manifest |= {"resources": found.resources, "versions": found.versions, "files": files}
+    manifest |= {"resources": found.resources, "versions": found.versions, "others": others, "files": files}
+    # Whatever was written is on the disk before the manifest says that it is complete.
+    os.sync()
     _write_durably(target / MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
-    print_line(Text(f"resources: {found.resources}, versions: {found.versions}, commit: {commit}", "green"))
-    print_line(Text(f"The copy in {target} was checked. Restore it with: nhipcau restore {target} --data DIR"))
+    return manifest
+
+
+def _copy_others(data: Path, target: Path, kept: Kept, previous: Previous | None) -> int:
+    """Copy the folders that are kept, and list their files; return how many there are."""
+    number = 0
+    size = sum(_size(data / path) for path in files_in(data, kept.folders))
+    with _bar() as bar, (target / LISTING).open("w") as file:
+        task = bar.add_task("backup", total=size)
+        copied = copy_folders(data, target, kept.folders, previous, lambda more: bar.advance(task, more))
+        for line in listed(copied):
+            file.write(line)
+            number += 1
+    return number
 
 
 def restore(
@@ -63,20 +137,68 @@ def restore(
     manifest = _manifest(folder)
     _refuse_occupied(data, "A restore")
     for name, wanted in manifest["files"].items():
-        if Path(name).name != name or not (folder / name).is_file():
+        if not is_below(name) or not (folder / name).is_file():
             stop(f"The backup is not complete: {name} is missing.")
         if digest(folder / name) != wanted:
             stop(f"The backup is damaged: {name} is not what was written. Take an older one.")
+    others = _listing(folder)
     target = made(data)
-    for name in manifest["files"]:
+    damaged = _restore_others(folder, target, others)
+    for name in sorted(set(manifest["files"]) - {LISTING}, key=lambda name: name == DATABASE):
+        # The resources come last: before, no server takes the folder for a whole one.
         part = target / f"{name}.part"
-        shutil.copy2(folder / name, part)
+        copy_file(folder / name, part, lambda _: None)
         _sync(part)
         part.rename(target / name)
     found = _examined(target / DATABASE)
-    _sync(target)
-    print_line(Text(f"resources: {found.resources}, versions: {found.versions}, commit: {found.t}", "green"))
+    os.sync()
+    counts = f"resources: {found.resources}, versions: {found.versions}, commit: {found.t}"
+    print_line(Text(f"{counts}, other files: {len(others) - len(damaged)}", "green"))
     print_line(Text(f"Restored into {target}. Start it with: nhipcau serve --data {target}"))
+    if damaged:
+        some = ", ".join(damaged[:TOLD])
+        text = f"{len(damaged)} files of the backup are missing or not what was written, and were left out: {some}"
+        print_line(Text(f"{text}. Copy them from an older backup to the same place.", "red"), to_errors=True)
+        raise typer.Exit(DAMAGED)
+
+
+def _restore_others(folder: Path, target: Path, others: dict[str, str]) -> list[str]:
+    """Copy the files of folders back; return those that are missing or damaged, which are left out."""
+    damaged = []
+    with _bar() as bar:
+        task = bar.add_task("restore", total=sum(_size(folder / path) for path in others))
+        for path, wanted in others.items():
+            part = (target / path).with_name(f"{Path(path).name}.part")
+            try:
+                is_whole = copy_file(folder / path, part, lambda more: bar.advance(task, more)) == wanted
+            except FileNotFoundError:
+                is_whole = False
+            if is_whole:
+                part.rename(target / path)
+            else:
+                part.unlink(missing_ok=True)
+                damaged.append(path)
+    return damaged
+
+
+def _bar() -> Progress:
+    """The bar; it stands on stderr, so that what a script reads stays clean."""
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _listing(folder: Path) -> dict[str, str]:
+    try:
+        return listing(folder / LISTING)
+    except ValueError as fault:
+        stop(f"The backup cannot be used: {fault}.")
 
 
 def _copy_records(data: Path, place: Place, target: Path) -> None:
@@ -103,7 +225,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
         manifest = orjson.loads((folder / MANIFEST).read_bytes())
     except (OSError, orjson.JSONDecodeError):
         stop(f"{folder} holds no complete backup: its {MANIFEST} cannot be read.")
-    if not isinstance(manifest, dict) or manifest.get("form") != FORM or DATABASE not in manifest.get("files", {}):
+    if not isinstance(manifest, dict) or manifest.get("form") not in FORMS or DATABASE not in manifest.get("files", {}):
         stop(f"{folder / MANIFEST} is not of a backup that this release can restore.")
     return manifest
 
@@ -123,16 +245,10 @@ def _examined(path: Path) -> Examination:
     return found
 
 
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _write_durably(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    for each in (*path.parent.iterdir(), path.parent):
-        _sync(each)
+    _sync(path)
+    _sync(path.parent)
 
 
 def _sync(path: Path) -> None:

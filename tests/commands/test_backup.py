@@ -15,7 +15,7 @@ def saved(nhipcau, data, tmp_path):
 
 def test_a_backup_can_be_restored(nhipcau, saved, tmp_path, data):
     manifest = json.loads((saved / "backup.json").read_text())
-    assert (manifest["resources"], set(manifest["files"])) == (2, {DATABASE, "cursor.key"})
+    assert (manifest["resources"], set(manifest["files"])) == (2, {DATABASE, "cursor.key", "kept.sha256"})
     status, printed, _ = nhipcau("restore", saved, "--data", tmp_path / "new")
     assert status == 0
     assert "resources: 2, versions: 2" in printed
