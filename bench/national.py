@@ -15,7 +15,7 @@ import orjson
 
 from bench.figure import Figure
 from fhir_server.app import Origin, Service
-from fhir_server.bulk.export_folder import Job
+from fhir_server.jobs.folder import Job
 from fhir_server.bulk.export_work import work
 from fhir_server.bulk.wish import Wish, moment_of
 from fhir_server.definitions.registry import r4

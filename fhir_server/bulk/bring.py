@@ -21,12 +21,11 @@ import orjson
 from fhir_server.access.caller import Caller
 from fhir_server.bulk.deferred import Deferred
 from fhir_server.bulk.export import SECONDS_BETWEEN_LOOKS, SECONDS_TO_ASK_AGAIN
-from fhir_server.bulk.export_folder import Job, Jobs
 from fhir_server.bulk.journal import Journal, kept_in
 from fhir_server.bulk.loading import Loading, Rejection, Tally
 from fhir_server.bulk.source import Item, Source
-from fhir_server.bulk.wish import caller_as_json, caller_from
 from fhir_server.errors import FhirError, Invalid, Issue, NoStore, NotFound, Throttled, Unprocessable, operation_outcome
+from fhir_server.jobs.folder import Job, Jobs, caller_as_json, caller_from
 from fhir_server.rest.argument import Arguments
 from fhir_server.rest.exchange import Exchange, Reply, Route
 from fhir_server.rest.failure import ScopeMissing, status_of

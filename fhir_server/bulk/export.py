@@ -14,11 +14,11 @@ from uuid import uuid4
 
 import orjson
 
-from fhir_server.bulk.export_folder import JOURNAL, Job, Jobs
 from fhir_server.bulk.export_work import FULL, Cancelled, failed, work
 from fhir_server.bulk.journal import kept_in
-from fhir_server.bulk.wish import INPUTS, Wish, check_granted, read_wish
+from fhir_server.bulk.wish import INPUTS, Wish, check_granted, from_json, read_wish
 from fhir_server.errors import FhirError, Issue, NoStore, NotFound, Throttled, operation_outcome
+from fhir_server.jobs.folder import JOURNAL, Job, Jobs
 from fhir_server.rest.argument import Arguments
 from fhir_server.rest.exchange import Exchange, Reply, Route
 from fhir_server.rest.node import Node
@@ -84,13 +84,13 @@ class Exports:
         count = 0
         for job in self._jobs.all():
             with suppress(FileNotFoundError):  # cancelled in this moment
-                count += job.done() is None and _is_of(exchange, job.wish())
+                count += job.done() is None and _is_of(exchange, from_json(job.request()))
         return count
 
     async def status(self, node: Node, exchange: Exchange) -> Reply:
         """Tell how far an export is: 202, or its manifest, or its failure."""
         job = self._job(exchange)
-        wish, done = job.wish(), job.done()
+        wish, done = from_json(job.request()), job.done()
         if done is None:
             headers = [(b"x-progress", progress(job).encode()), (b"retry-after", b"%d" % SECONDS_TO_ASK_AGAIN)]
             return _told(wish, 202, "202 Accepted", Reply(202, headers=headers))
@@ -122,7 +122,7 @@ class Exports:
     def _job(self, exchange: Exchange) -> Job:
         """The export of an exchange; raise NotFound for another's as for none, ScopeMissing for who may no more."""
         job = self._jobs.job(exchange.id)
-        wish = job.wish()
+        wish = from_json(job.request())
         if not _is_of(exchange, wish):
             raise NotFound("There is no such export: it was cancelled, has expired, or never was.")
         check_granted(exchange.caller, wish.types)

@@ -16,11 +16,11 @@ from typing import Any
 
 import orjson
 
-from fhir_server.bulk.export_folder import JOURNAL, PACKED, Job
 from fhir_server.bulk.exporting import lines
 from fhir_server.bulk.journal import Journal
-from fhir_server.bulk.wish import Wish, predicates
+from fhir_server.bulk.wish import Wish, from_json, predicates
 from fhir_server.errors import FhirError, Issue, NoStore, operation_outcome
+from fhir_server.jobs.folder import JOURNAL, PACKED, Job
 from fhir_server.repository.history import Window
 from fhir_server.resource.reference import parse_reference
 from fhir_server.rest.compartment import PATIENT, in_compartment
@@ -62,7 +62,7 @@ class File:
 
 async def work(node: Node, job: Job) -> None:
     """Do what is left of an export and say what came of it; raise Cancelled."""
-    wish = job.wish()
+    wish = from_json(job.request())
     bound = node.bound(wish.caller)
     try:
         with Journal(job.folder / JOURNAL) as journal:

@@ -29,7 +29,6 @@ from fhir_server.bulk.bring import (
     wrong_in,
 )
 from fhir_server.bulk.deferred import Deferred
-from fhir_server.bulk.export_folder import DONE, put
 from fhir_server.bulk.journal import Journal
 from fhir_server.bulk.loading import Loading, Rejection
 from fhir_server.bulk.manifest import Listed, read_manifest
@@ -37,6 +36,7 @@ from fhir_server.bulk.source import Item, Source
 from fhir_server.bulk.submission import STORED, Delivery, Submission
 from fhir_server.bulk.undoing import ROWS, Key, Ledger, Tables, in_lots, note, undo
 from fhir_server.errors import FhirError, Issue, NoStore, Unprocessable, operation_outcome
+from fhir_server.jobs.folder import DONE, put
 from fhir_server.repository.write import Write
 from fhir_server.rest.failure import status_of
 from fhir_server.rest.node import Node

@@ -22,9 +22,8 @@ from uuid import NAMESPACE_URL, uuid5
 import orjson
 
 from fhir_server.access.caller import Caller
-from fhir_server.bulk.export_folder import DONE, REQUEST, Job, Jobs, put
-from fhir_server.bulk.wish import caller_as_json, caller_from
 from fhir_server.errors import Conflict, Invalid, Issue, NotFound, Throttled
+from fhir_server.jobs.folder import DONE, REQUEST, Job, Jobs, caller_as_json, caller_from, put
 
 IN_PROGRESS, COMPLETED, STOPPED = "in-progress", "completed", "stopped"
 OPEN, PLACE, LOCK = "open", "place", "lock"

@@ -13,7 +13,6 @@ import orjson
 
 from fhir_server.bulk.bring import FORMATS, FULL, Fetching
 from fhir_server.bulk.export import GUIDE, SECONDS_BETWEEN_LOOKS, SECONDS_TO_ASK_AGAIN
-from fhir_server.bulk.export_folder import put
 from fhir_server.bulk.receiving import OUTCOME, Receipt
 from fhir_server.bulk.submission import (
     COMPLETED,
@@ -27,6 +26,7 @@ from fhir_server.bulk.submission import (
 )
 from fhir_server.bulk.undoing import Ledger, Tables, undo
 from fhir_server.errors import FhirError, Forbidden, Invalid, Issue, NoStore, NotFound, operation_outcome
+from fhir_server.jobs.folder import put
 from fhir_server.resource.instant import instant
 from fhir_server.rest.argument import Arguments, Input
 from fhir_server.rest.exchange import Exchange, Reply, Route

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from fhir_server.access.caller import LOCAL, Caller
-from fhir_server.access.scope import parse_scopes
 from fhir_server.errors import Forbidden, Invalid, Issue, NotFound, Unsupported
+from fhir_server.jobs.folder import caller_as_json, caller_from
 from fhir_server.repository.history import Window
 from fhir_server.resource.instant import instant as instant_of
 from fhir_server.resource.query_string import pairs_in
@@ -76,20 +76,6 @@ class Wish:
     def as_json(self) -> dict[str, Any]:
         """The wish as it is kept in a file."""
         return {**asdict(replace(self, caller=LOCAL)), "caller": caller_as_json(self.caller)}
-
-
-def caller_as_json(caller: Caller) -> dict[str, Any]:
-    """Return a caller as it is kept in a file, without the token."""
-    kept = asdict(replace(caller, scopes=parse_scopes(""), token=""))
-    return kept | {"scopes": caller.scopes.text, "roles": sorted(caller.roles)}
-
-
-def caller_from(body: Mapping[str, Any]) -> Caller:
-    """Return a caller that was kept."""
-    if body["kind"] == "local":
-        return LOCAL
-    lists = {"roles": frozenset(body["roles"]), "organizations": tuple(body["organizations"])}
-    return Caller(**{**body, "scopes": parse_scopes(body["scopes"]), **lists})
 
 
 def from_json(body: Mapping[str, Any]) -> Wish:

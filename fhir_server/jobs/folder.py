@@ -1,10 +1,10 @@
-"""The files of bulk exports: one folder each, with what was asked, how far it is, and what came of it.
+"""Work that makes or takes files: one folder each, with what was asked, how far it is, and what came of it.
 
     request.json    what was asked, and by whom
     journal         how far the work is, written after the files
     lock            held by the process that works on it
     done.json       the manifest's lists, or the failure
-    *.ndjson.gz     the resources
+    *.ndjson.gz     the resources, or files of other forms
 
 Whatever a process of this machine does to a folder, others see; who dies lets go of the lock.
 """
@@ -17,12 +17,14 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from fhir_server.bulk.wish import Wish, from_json
+from fhir_server.access.caller import LOCAL, Caller
+from fhir_server.access.scope import parse_scopes
 from fhir_server.errors import NotFound
 
 REQUEST = "request.json"
@@ -30,12 +32,12 @@ DONE = "done.json"
 JOURNAL = "journal"
 LOCK = "lock"
 IS_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}").fullmatch
-IS_FILE = re.compile(r"[A-Za-z]+\.(?:deleted\.)?[0-9]+\.ndjson").fullmatch
+IS_FILE = re.compile(r"[A-Za-z0-9_]+\.(?:deleted\.)?[0-9]+\.[a-z]+").fullmatch
 PACKED = ".gz"
 
 
 class Job:
-    """One export; `id` is that of its status URL."""
+    """One piece of work; `id` is that of its status URL."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -50,10 +52,6 @@ class Job:
     def begun(self) -> float:
         """When it was asked for, in seconds since 1970."""
         return (self.folder / REQUEST).stat().st_mtime
-
-    def wish(self) -> Wish:
-        """What an export was asked for."""
-        return from_json(self.request())
 
     def request(self) -> dict[str, Any]:
         """What was asked, as it is kept."""
@@ -72,9 +70,9 @@ class Job:
         """Say what came of it, durably."""
         put(self.folder / DONE, told)
 
-    def file(self, name: str) -> Path:
-        """The packed file of a name; raise NotFound."""
-        path = self.folder / f"{name}{PACKED}"
+    def file(self, name: str, ending: str = PACKED) -> Path:
+        """The file of a name, which is packed unless its ending says otherwise; raise NotFound."""
+        path = self.folder / f"{name}{ending}"
         if IS_FILE(name) is None or not path.exists():
             raise NotFound("There is no such file of this export.")
         return path
@@ -105,7 +103,7 @@ class Job:
 
 
 class Jobs:
-    """All exports of a node."""
+    """All work of a kind of a node."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -118,14 +116,14 @@ class Jobs:
         return job
 
     def job(self, job_id: str) -> Job:
-        """The export with an id; raise NotFound."""
+        """The work with an id; raise NotFound."""
         job = Job(self._folder / job_id)
         if IS_ID(job_id) is None or not job.exists:
             raise NotFound("There is no such export: it was cancelled, has expired, or never was.")
         return job
 
     def all(self) -> list[Job]:
-        """The exports, the oldest first."""
+        """All of it, the oldest first."""
         found = [Job(each) for each in self._folder.iterdir() if IS_ID(each.name)] if self._folder.exists() else []
         return sorted((job for job in found if job.exists), key=lambda job: (job.begun, job.id))
 
@@ -138,3 +136,17 @@ def put(path: Path, body: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     made.replace(path)
+
+
+def caller_as_json(caller: Caller) -> dict[str, Any]:
+    """Return a caller as it is kept in a file, without the token."""
+    kept = asdict(replace(caller, scopes=parse_scopes(""), token=""))
+    return kept | {"scopes": caller.scopes.text, "roles": sorted(caller.roles)}
+
+
+def caller_from(body: Mapping[str, Any]) -> Caller:
+    """Return a caller that was kept."""
+    if body["kind"] == "local":
+        return LOCAL
+    lists = {"roles": frozenset(body["roles"]), "organizations": tuple(body["organizations"])}
+    return Caller(**{**body, "scopes": parse_scopes(body["scopes"]), **lists})
