@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from dicom_bridge.archive import DicomArchive
@@ -23,6 +24,10 @@ from fhir_server.extension import Extension, Listener, Surroundings
 from fhir_server.maintenance import Kept
 from fhir_server.part import Part
 from fhir_server.rest.node import Node
+from fhir_server.telling import Story
+
+if TYPE_CHECKING:
+    from dicom_bridge.showing import Showing
 
 FOLDER = "images"
 KEPT = Kept(
@@ -35,6 +40,8 @@ PACE = Pace()
 ORTHANC: Part[Callable[[Surroundings], AbstractAsyncContextManager[DicomArchive]]] = Part(
     "dicom_bridge.orthanc_archive:connected"
 )
+
+SHOWING: Part[type[Showing]] = Part("dicom_bridge.showing:Showing")
 
 
 @asynccontextmanager
@@ -73,6 +80,9 @@ def images(surroundings: Surroundings) -> Extension:
             web.released = Release(archive, darkroom, surroundings.data)
             yield
 
+    async def tells(node: Node, story: Story) -> Story:
+        return await SHOWING.load()(web.archive, notes, visibility, synchronizer).tell(node, story)
+
     listening = Listening(settings, surroundings.data, lambda: web.archive)
     listeners = [Listener("imaging orders", note_orders)] if settings.dicom_port else []
     work = [listening.work] if settings.dicom_port else []
@@ -85,4 +95,5 @@ def images(surroundings: Surroundings) -> Extension:
         work=[synchronizer.work, *work],
         opened=opened,
         keeps=KEPT,
+        tells=tells,
     )

@@ -30,7 +30,7 @@ from fhir_server.bulk.bring import Imports
 from fhir_server.bulk.export import Exports
 from fhir_server.bulk.submit import Submits
 from fhir_server.definitions.registry import Definitions
-from fhir_server.extension import Make, Surroundings, attended, fhir_routes, web_routes
+from fhir_server.extension import Extension, Make, Surroundings, attended, fhir_routes, web_routes
 from fhir_server.interactions.routes import ROUTES
 from fhir_server.jobs.jobs import Jobs
 from fhir_server.jobs.lease import Lease
@@ -100,11 +100,11 @@ class Origin:
     database: Place | None = None
 
 
-Prepare = Callable[[Node], Awaitable[None]]
-"""What is done once, before the first request is answered."""
+Prepare = Callable[[Node, Sequence[Extension]], Awaitable[None]]
+"""What is done once, while extensions are open, before the first request is answered."""
 
 
-async def prepare_nothing(_node: Node) -> None:
+async def prepare_nothing(_node: Node, _extensions: Sequence[Extension]) -> None:
     """Be ready at once."""
 
 
@@ -217,10 +217,8 @@ class Service:
             self.fhir.context = node
             if node.repository.is_guarded:
                 self.fhir.auditing = Auditing(store.record, self._origin.clock)
-            await self._prepare(node)
             # The first search of a process reads what waits to be merged: here nobody waits for it.
             await store.count(Plan({"Basic": NOTHING}))
-            self.is_ready = True
             jobs = Jobs(node.repository, node.coverage, Lease(store, self._origin.clock), self._origin.clock)
             following = [asyncio.create_task(node.coverage.follow()), asyncio.create_task(self.entrance.follow())]
             if works:
@@ -234,6 +232,8 @@ class Service:
             self.jobs = jobs
             try:
                 async with attended(self.extensions, store, node):
+                    await self._prepare(node, self.extensions)
+                    self.is_ready = True
                     yield node
             finally:
                 for task in following:

@@ -37,9 +37,10 @@ from fhir_server.commands.terminal import (
     stop,
 )
 from fhir_server.definitions.registry import Definitions, r4
-from fhir_server.demo.story import STATION, demo_facts, load_story
+from fhir_server.demo.guide import guide_lines, who_lines
+from fhir_server.demo.story import HUB, Admitted, demo_facts, tell_story
 from fhir_server.errors import FhirError, Invalid, Issue, TooLarge
-from fhir_server.extension import installed
+from fhir_server.extension import Extension, installed
 from fhir_server.fhirpath.engine import Engine
 from fhir_server.formats import numbered_lines, receive, receive_exact
 from fhir_server.metrics import Board, Metrics
@@ -72,7 +73,7 @@ COMMANDS: dict[str, Part[typer.Typer | Callable[..., None]]] = {
     "explain": Part("fhir_server.commands.explain:explain"),
     **{each.name: Part(each.value) for each in entry_points(group=COMMANDS_GROUP)},
 }
-ADMIT: Part[Callable[[Records, str], list[dict[str, Any]]]] = Part("fhir_server.demo.people:admit")
+ADMIT: Part[Callable[[Records, str], Admitted]] = Part("fhir_server.demo.people:admit")
 
 MAKE_PACKAGE: Part[Callable[[Definitions, Path], bytes]] = Part("fhir_server.package_making:make_package")
 
@@ -117,7 +118,7 @@ Asking = Literal["on", "off"]
 Auth = Annotated[
     Asking | None, typer.Option(help="Whether callers must say who they are; always where others can come in.")
 ]
-DEMO = {"auth": "on", "second_factor_roles": (), "organization": STATION}
+DEMO = {"auth": "on", "second_factor_roles": (), "organization": HUB}
 ASKED: dict[Asking, str] = {
     "on": "Callers need a token: nhipcau user add, nhipcau client add.",
     "off": "Only programs on this machine can reach it: nobody is asked who they are.",
@@ -245,37 +246,45 @@ async def tried(database: MongoDatabase) -> None:
 def demo(
     data: Data = Path("nhipcau-demo"),
     port: Port = 8080,
-    auth: Auth = None,
+    auth: Annotated[Asking, typer.Option(help="Whether people must log in.")] = "on",
 ) -> None:
-    """Run the server on this machine with a small story to try, and say what to open."""
+    """Run the server on this machine with a story to try, and say what to open, and as whom."""
     listener = listening("127.0.0.1", port)
     base = base_of("127.0.0.1", listener)
     folder = made(data)
     origin = Origin(folder, bases=(f"{base}/fhir",))
+    asks = auth == "on"
     print_line(Text(f"Mở / Open: {base}/\nFHIR R4: {base}/fhir"))
-    users = demo_users(folder, base) if auth == "on" else []
-    for user in users:
-        print_line(Text("{login:10} {password}  {role}  {name}".format(**user)))
-    print_line(Text(f"{'' if users else 'Không cần đăng nhập. / No login is needed. '}Ctrl+C: dừng / stop."))
+    admitted = demo_people(folder, base) if asks else Admitted((), ())
+    for line in who_lines(admitted.users):
+        print_line(Text(line))
+    print_line(Text(f"{'' if asks else 'Không cần đăng nhập. / No login is needed. '}Ctrl+C: dừng / stop."))
 
-    async def tell(node: Node) -> None:
-        story = await load_story(node)
-        facts = demo_facts(base, story, users)
-        written = os.open(folder / "demo.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(written, "wb") as file:
-            file.write(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
+    async def tell(node: Node, extensions: Sequence[Extension]) -> None:
+        story = await tell_story(node, extensions)
+        for line in guide_lines(base, story, asks=asks):
+            print_line(Text(line))
+        keep_facts(folder / "demo.json", demo_facts(base, story, admitted))
 
-    chosen = settings().model_copy(update=DEMO if auth == "on" else {"auth": "off"})
+    chosen = settings().model_copy(update=DEMO if asks else {"auth": "off"})
     run(listener, lambda: application(definitions_with(None), chosen, origin, tell, installed()))
 
 
-def demo_users(folder: Path, base: str) -> list[dict[str, Any]]:
-    """Let the demo's people in; return who they are."""
+def demo_people(folder: Path, base: str) -> Admitted:
+    """Let the demo's people and programs in; return who they are."""
     records = records_at(folder, None)
     try:
         return ADMIT.load()(records, base)
     finally:
         records.close()
+
+
+def keep_facts(file: Path, facts: dict[str, Any]) -> None:
+    """Write what the demo tells of itself, passwords included, for this user alone; whole or not at all."""
+    part = file.with_suffix(".part")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as written:
+        written.write(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
+    part.replace(file)
 
 
 def main() -> None:

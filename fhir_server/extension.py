@@ -37,6 +37,7 @@ from fhir_server.rest.operation import Operation, routes_of
 from fhir_server.rest.service import FhirService
 from fhir_server.settings import Settings
 from fhir_server.store.protocol import Scope, Store, Version
+from fhir_server.telling import Tell, tell_nothing
 
 GROUP = "fhir_server.extensions"
 HEARD_AT_ONCE = 500
@@ -168,7 +169,7 @@ class Extension:
 
     `opened` is held open while the server runs: files, connections. `work` is begun after it, in every process, and
     begun again where it fails. `stopping` is called when the server begins to stop: answers that never end by
-    themselves must end then.
+    themselves must end then. `tells` adds its part to the story of a demo; told again, it changes nothing.
     `keeps` is what a backup takes along. `examined` looks, for `nhipcau doctor`, at what the extension needs: the name
     of each check with what it found.
     """
@@ -184,6 +185,7 @@ class Extension:
     stopping: Callable[[], None] = nothing_endless
     keeps: Kept = NOTHING_KEPT
     examined: Callable[[], Iterable[tuple[str, Finding]]] = nothing_found
+    tells: Tell = tell_nothing
 
 
 Make = Callable[[Surroundings], Extension]

@@ -1,42 +1,75 @@
-"""The story of the demo, stored by one transaction that can be repeated without effect."""
+"""The story of the demo, as far as the server itself tells it: facilities, a patient, an order of images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime, time, timedelta
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
-from fhir_server.rest.exchange import Exchange
+import orjson
+
+from fhir_server.extension import Extension
 from fhir_server.rest.node import Node
+from fhir_server.telling import Story, write_absent
 
-STATION, HUB = "tram-y-te-na-hang", "benh-vien-tinh-tuyen-quang"
-Story = dict[str, str]
-"""The ids of the story's main resources, by what they are in it."""
+STATION, DISTRICT, HUB = "tram-y-te-na-hang", "benh-vien-khu-vuc-na-hang", "benh-vien-tinh-tuyen-quang"
+CHAPTERS = (("facilities", HUB), ("hospital", DISTRICT), ("station", STATION))
+"""The files of the story, one resource a line, each with the facility that it is of."""
 
 PARTS: Story = {
     "station": f"Organization/{STATION}",
+    "district": f"Organization/{DISTRICT}",
     "hub": f"Organization/{HUB}",
     "patient": "Patient/ly-thi-may",
+    "otherPatient": "Patient/vu-a-su",
     "practitioner": "Practitioner/bac-si-hoang-van-tho",
-    "request": "ServiceRequest/hoi-chan-da-lieu",
-    "task": "Task/hoi-chan-da-lieu",
-    "appointment": "Appointment/hoi-chan-da-lieu",
-    "encounter": "Encounter/hoi-chan-da-lieu",
+    "radiologist": "Practitioner/bac-si-nguyen-thu-ha",
+    "districtDoctor": "Practitioner/bac-si-nong-van-son",
+    "stationWorker": "Practitioner/y-si-ma-thi-dung",
+    "condition": "Condition/chan-thuong-dau",
+    "otherCondition": "Condition/ban-do-canh-tay",
     "observation": "Observation/huyet-ap",
-    "report": "DiagnosticReport/ket-luan-hoi-chan",
+    "order": "ServiceRequest/chup-ct-so-nao",
+    "orderTask": "Task/chup-ct-so-nao",
 }
+MOMENT = re.compile(r'"@([+-]\d{1,4})(?:T(\d\d:\d\d))?"')
+"""A day counted from the one on which the story is first told, perhaps with a time."""
 
 
-async def load_story(node: Node) -> Story:
-    """Store the story; return the ids of its parts."""
-    text = resources.files("fhir_server.demo").joinpath("story.json").read_bytes()
-    exchange = Exchange("POST", (), headers={b"content-type": b"application/fhir+json"}, body=text, request_id="demo")
-    reply = await node.dispatch(exchange)
-    if reply.status != 200:
-        raise RuntimeError(f"the story of the demo is refused: {reply.body.decode()[:2000]}")
-    return PARTS
+class Admitted(NamedTuple):
+    """Who was let in: people with their passwords, programs with their secrets."""
+
+    users: Sequence[dict[str, Any]]
+    programs: Sequence[dict[str, Any]]
 
 
-def demo_facts(base: str, story: Story, users: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+async def tell_story(node: Node, extensions: Iterable[Extension] = ()) -> Story:
+    """Tell the story, each extension its part after those before it; return all its parts. Told again, it stays."""
+    today = datetime.fromtimestamp(node.clock(), ZoneInfo(node.settings.time_zone))
+    for name, facility in CHAPTERS:
+        text = resources.files("fhir_server.demo").joinpath(f"{name}.ndjson").read_text("utf-8")
+        await write_absent(node, facility, [orjson.loads(line) for line in dated(text, today).splitlines()])
+    story = dict(PARTS)
+    for extension in extensions:
+        story |= await extension.tells(node, story)
+    return story
+
+
+def dated(text: str, today: datetime) -> str:
+    """Return a chapter with days and moments in place of what counts them from today."""
+
+    def written(found: re.Match[str]) -> str:
+        day = today.date() + timedelta(days=int(found[1]))
+        if found[2] is None:
+            return f'"{day.isoformat()}"'
+        return f'"{datetime.combine(day, time.fromisoformat(found[2]), today.tzinfo).isoformat()}"'
+
+    return MOMENT.sub(written, text)
+
+
+def demo_facts(base: str, story: Story, admitted: Admitted) -> dict[str, Any]:
     """Return what a program that tries the demo needs to know."""
-    return {"baseUrl": f"{base}/fhir", "users": list(users), "story": story}
+    return {"baseUrl": f"{base}/fhir", **admitted._asdict(), "story": dict(story)}

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.processes import PROGRAM
@@ -18,33 +19,38 @@ SECONDS = 120
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[str]:
-    """The base URL of a demo on a free port."""
-    log = (tmp_path / "log").open("wb")
-    command = [PROGRAM, "demo", "--data", tmp_path / "data", "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+def demo(tmp_path: Path) -> Iterator[Path]:
+    """What a demo on a free port writes of itself, while it runs."""
+    facts = tmp_path / "data" / "demo.json"
+    command = [str(PROGRAM), "demo", "--data", str(tmp_path / "data"), "--port", "0"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            until = time.monotonic() + SECONDS
+            while not answers(facts):
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            yield facts
+        finally:
+            process.terminate()
+            process.wait(SECONDS)
+
+
+def answers(facts: Path) -> bool:
+    """Whether the demo that writes this file takes requests."""
+    if not facts.exists():
+        return False
     try:
-        assert process.stdout
-        base = next(found[0] for line in process.stdout if (found := re.search(r"http://\S+/fhir", line)))
-        facts = tmp_path / "data" / "demo.json"
-        for _ in range(SECONDS * 20):
-            if facts.exists() and facts.read_bytes().endswith(b"}"):
-                break
-            time.sleep(0.05)
-        assert json.loads(facts.read_text())["baseUrl"] == base
-        yield base
-    finally:
-        process.terminate()
-        process.wait(SECONDS)
-        assert process.stdout
-        process.stdout.close()
-        log.close()
+        httpx.get(json.loads(facts.read_bytes())["baseUrl"].removesuffix("/fhir") + "/ready").raise_for_status()
+    except httpx.TransportError:
+        return False
+    return True
 
 
 @pytest.mark.server
-def test_the_page_takes_a_his_through_one_consultation(demo: str):
+def test_the_page_takes_a_his_through_one_consultation(demo: Path):
     script = "set -euo pipefail\n" + "\n".join(BLOCKS)
-    environment = os.environ | {"BASE": demo}
+    environment = os.environ | {"DEMO": str(demo)}
     done = subprocess.run(
         ["bash", "-c", script], check=False, capture_output=True, text=True, env=environment, timeout=SECONDS
     )
