@@ -37,6 +37,7 @@ from fhir_server.jobs.lease import Lease
 from fhir_server.logs import logger
 from fhir_server.metrics import Metrics
 from fhir_server.national.table import ROUTES as VIEW_ROUTES
+from fhir_server.national.view_export import ViewExports
 from fhir_server.operations.table import ROUTES as OPERATION_ROUTES
 from fhir_server.part import Part
 from fhir_server.repository.attempt import Means, Rules
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
 
 DATABASE = "nhipcau.sqlite"
 EXPORTS, IMPORTS, SUBMISSIONS, LAKE = "exports", "imports", "submissions", "lake"
+VIEW_EXPORTS = "view-exports"
 KEY_FILE = "cursor.key"
 KEY_NOTE = "cursor key"
 OUTBOUND: Part[type[Outbound]] = Part("fhir_server.auth.outbound:Outbound")
@@ -139,7 +141,8 @@ class Service:
         self.imports = Imports(origin.data / IMPORTS, outbound)
         tables = cache(lambda: ARRIVALS.load()(origin.data / LAKE, definitions))
         self.submits = Submits(origin.data / SUBMISSIONS, outbound, tables)
-        bulk = (*self.exports.routes, *self.imports.routes, *self.submits.routes)
+        self.view_exports = ViewExports(origin.data / VIEW_EXPORTS)
+        bulk = (*self.exports.routes, *self.imports.routes, *self.submits.routes, *self.view_exports.routes)
         more = (*self.entrance.routes, *bulk, *fhir_routes(self.extensions))
         router = Router((*ROUTES, *OPERATION_ROUTES, *VIEW_ROUTES, *more), definitions.resource_types)
         self.fhir = FhirService(router, definitions, settings, request_ids(), self._observe)
@@ -226,6 +229,7 @@ class Service:
                 following.append(asyncio.create_task(self.exports.follow(node)))
                 following.append(asyncio.create_task(self.imports.follow(node)))
                 following.append(asyncio.create_task(self.submits.follow(node)))
+                following.append(asyncio.create_task(self.view_exports.follow(node)))
                 if node.repository.is_guarded:
                     trail = TRAIL.load()(store, self._origin.data, self._origin.clock, self._settings.audit_days)
                     following.append(asyncio.create_task(trail.follow()))

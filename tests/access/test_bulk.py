@@ -159,3 +159,24 @@ def test_a_manifest_stores_no_more_than_its_scopes_let(world, asking):
             world.served.call(receipt.receive)
             assert accepted.done(delivery) == {"status": 403}
     assert world.served.get("Organization/of-nobody").status_code == 404
+
+
+def test_exported_views_have_rows_of_what_the_caller_sees_and_are_the_callers(world, asking):
+    following = world.served._portal.start_task_soon(world.served.service.view_exports.follow, world.served.node)
+    path = "ViewDefinition/patients/$viewdefinition-export"
+    try:
+        for caller in ("his-a", "his-b", "doctor-hub"):
+            ask = asking(caller)
+            status = ask("GET", path).headers["content-location"].removeprefix(f"{BASE}/")
+            while (answer := ask("GET", status)).status_code == 202:
+                pass
+            (output,) = (each for each in answer.json()["parameter"] if each["name"] == "output")
+            file = output["part"][1]["valueUri"].removeprefix(f"{BASE}/")
+            rows = {orjson.loads(line)["id"] for line in ask("GET", file).content.splitlines()}
+            assert rows == {row["id"] for row in ask("GET", "ViewDefinition/patients/$viewdefinition-run").json()}
+            for other in {"his-a", "his-b", "a1"} - {caller}:
+                for method, asked in (("GET", status), ("DELETE", status), ("GET", file)):
+                    outcome(asking(other)(method, asked), 404, "not-found")
+    finally:
+        following.cancel()
+    outcome(asking("his-bound")("GET", path), 403, "forbidden")
