@@ -184,6 +184,9 @@ def origin(definitions: Definitions, kind: str, path: str) -> Element:
     steps = path.split(".")
     for count in range(len(steps) - 1, 0, -1):
         outer = known.get(".".join(steps[:count]))
+        if outer is not None and outer.content_reference:
+            same = outer.content_reference.partition("#")[2]
+            return origin(definitions, kind, ".".join((same, *steps[count:])))
         if outer is not None and outer.types:
             code = outer.types[0].code
             return origin(definitions, code, ".".join((code, *steps[count:])))

@@ -103,6 +103,9 @@ def test_inherited_elements_name_where_fhir_defines_them(files: dict[str, Json])
     assert bases["Appointment.participant.id"] == "Element.id"
     assert bases["Appointment.participant.type.coding:role.system"] == "Coding.system"
     assert bases["Appointment.extension:heldUntil"] == "DomainResource.extension"
+    elements = files["package/StructureDefinition-tele-minutes.json"]["snapshot"]["element"]
+    bases = {each["id"]: each["base"]["path"] for each in elements}
+    assert bases["Composition.section:conclusions.section.title"] == "Composition.section.title"
 
 
 @pytest.mark.parametrize(

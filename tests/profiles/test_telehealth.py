@@ -16,8 +16,11 @@ from telesession.consequence import PARTICIPANT_TYPE, Facts, Stay
 from telesession.conversation import CATEGORY, DOCUMENT
 from telesession.encounter import brought_up
 from telesession.extension import telesession
+from telesession.minutes import DOCUMENT as MINUTES
+from telesession.minutes import SECTION, SECTIONS, code_of
+from telesession.narrative import paragraphs
 from telesession.notice import NOTICES, RING, STARTING
-from tests.access.world import of, to
+from tests.access.world import of, person, to
 from tests.serving import serving
 from tests.telesession.world import FACTS, Country, participant
 
@@ -33,6 +36,8 @@ PROFILE_OF = {
     "Communication": "tele-notice",
     "Consent": "tele-consent",
     "ImagingStudy": "tele-imaging-study",
+    "Composition": "tele-minutes",
+    "Provenance": "tele-signature",
 }
 VN_CORE = {
     "resourceType": "StructureDefinition",
@@ -78,6 +83,8 @@ def world() -> Iterator[Country]:
     with serving(organization="node", extensions=[telesession], definitions=known, validation="profiles") as served:
         country = Country(served)
         country.people()
+        country.table.callers["secretary"] = person("secretary", "doctor", "hub")
+        country.put("", of("Practitioner", "secretary", name=[{"family": "Hà"}]))
         yield country
 
 
@@ -91,6 +98,22 @@ def written(world: Country) -> list[Json]:
     return found
 
 
+def sign_minutes(world: Country, request: str) -> None:
+    """Write a conclusion for each question, and let secretary and chair sign."""
+    answer = world.tell("secretary", request, "draft-minutes")
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    for each in next(each for each in body["section"] if code_of(each) == "conclusions")["section"]:
+        del each["emptyReason"]
+        each["text"] = paragraphs("Không nguy hiểm.")
+    path = f"Composition/{body['id']}"
+    assert world.ask("secretary", "PUT", path, body).status_code == 200
+    for caller in ("secretary", "doctor"):
+        signed = world.ask(caller, "POST", f"{path}/$tele-sign")
+        assert signed.status_code == 200, signed.text
+    assert signed.json()["status"] == "final"
+
+
 def play(world: Country) -> None:
     """Bring consultations by every event to every end, and all roles into one."""
     ended = world.request()
@@ -98,11 +121,13 @@ def play(world: Country) -> None:
     roles = (
         ("Practitioner/doctor", "chair"),
         ("Practitioner/worker", "presenter"),
-        ("Practitioner/coordinator", "secretary"),
+        ("Practitioner/secretary", "secretary"),
     )
     people = [participant(path, role) for path, role in roles]
     world.happen("coordinator", ended, "book", *FACTS["book"][:2], *people)
-    world.through(ended, "reschedule", "start", "finish", "close")
+    world.through(ended, "reschedule", "start", "finish")
+    sign_minutes(world, ended)
+    world.through(ended, "close")
     for events in (("reject",), ("cancel",), ("accept", "cancel")):
         request = world.request(priority="urgent")
         world.through(request, "submit")
@@ -168,7 +193,7 @@ def test_every_profile_has_an_example():
 def test_every_code_and_extension_that_is_written_is_defined():
     urls = {each["url"] for each in DEFINED.values()}
     used = {value for value in vars(vocabulary).values() if isinstance(value, str) and value.startswith("urn:nhipcau:")}
-    assert used | {CATEGORY, DOCUMENT} <= urls
+    assert used | {CATEGORY, DOCUMENT, MINUTES, SECTION} <= urls
 
 
 def test_code_systems_are_the_tables_of_the_program(definitions: Definitions):
@@ -179,6 +204,7 @@ def test_code_systems_are_the_tables_of_the_program(definitions: Definitions):
 
     assert codes(vocabulary.ACTIVITY) == set(consultation.KIND_OF)
     assert codes(vocabulary.STATE) == set(consultation.STATES)
+    assert codes(SECTION) == set(SECTIONS)
     assert codes(vocabulary.JOINING) == set(joining.STATES)
     assert codes(vocabulary.ROLE) == set(PARTICIPANT_TYPE)
     assert codes(vocabulary.NOTICE) == {RING.code, STARTING.code, *(each.code for each in NOTICES.values())}
@@ -238,6 +264,18 @@ WRONG = (
     ("HealthcareService-hoi-chan-tu-xa", {"characteristic": [vocabulary.concept(vocabulary.MODE, "any")]},
      "characteristic"),
     ("Schedule-truc-dem", {"serviceType": [vocabulary.concept(vocabulary.TASK, "joining")]}, "serviceType"),
+    ("Composition-hoi-chan-xquang-bien-ban", {"attester": [
+        {"mode": "legal", "time": "2026-12-01T09:40:00+07:00", "party": to("Practitioner/a")}]}, "tele-min-1"),
+    ("Composition-hoi-chan-xquang-bien-ban", {"attester": [
+        {"mode": "legal", "party": to("Practitioner/a")}, {"mode": "legal", "party": to("Practitioner/b")}],
+        "status": "preliminary"}, "tele-min-3"),
+    ("Composition-hoi-chan-xquang-bien-ban", {"section": [{
+        "title": "Kết luận", "code": vocabulary.concept(SECTION, "conclusions"),
+        "section": [{"title": "A?", "emptyReason": {"text": "chưa ghi"}, "text": paragraphs("A")}]}]}, "tele-min-2"),
+    ("Composition-hoi-chan-xquang-bien-ban", {"type": {"text": "Biên bản"}}, "Composition.type"),
+    ("Composition-hoi-chan-xquang-bien-ban", {"encounter": None}, "encounter"),
+    ("Composition-hoi-chan-xquang-bien-ban", {"event": None}, "event"),
+    ("Provenance-hoi-chan-xquang-chu-toa-ky", {"signature": None}, "signature"),
     ("Communication-da-dat-lich", {"recipient": None}, "recipient"),
     ("Communication-da-dat-lich", {"payload": [{"contentReference": to("Binary/a")}]}, "payload"),
 )  # fmt: skip
