@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -21,12 +21,14 @@ from dicom_bridge.study_note import StudyNotes
 from dicom_bridge.synchronizer import Pace, Synchronizer
 from dicom_bridge.visibility import Visibility
 from fhir_server.extension import Extension, Listener, Surroundings
-from fhir_server.maintenance import Kept
+from fhir_server.maintenance import Finding, Kept
 from fhir_server.part import Part
 from fhir_server.rest.node import Node
 from fhir_server.telling import Story
 
 if TYPE_CHECKING:
+    # So that the contracts about imports see it.
+    from dicom_bridge.examination import examined  # noqa: F401
     from dicom_bridge.showing import Showing
 
 FOLDER = "images"
@@ -37,6 +39,7 @@ KEPT = Kept(
 )
 """Of whichever archive there is. What Orthanc itself keeps is saved with Orthanc; copies of its files come again."""
 PACE = Pace()
+EXAMINED: Part[Callable[[Surroundings], Iterator[tuple[str, Finding]]]] = Part("dicom_bridge.examination:examined")
 ORTHANC: Part[Callable[[Surroundings], AbstractAsyncContextManager[DicomArchive]]] = Part(
     "dicom_bridge.orthanc_archive:connected"
 )
@@ -95,5 +98,6 @@ def images(surroundings: Surroundings) -> Extension:
         work=[synchronizer.work, *work],
         opened=opened,
         keeps=KEPT,
+        examined=lambda: EXAMINED.load()(surroundings),
         tells=tells,
     )

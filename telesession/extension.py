@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
 from fhir_server.extension import Extension, Surroundings
-from fhir_server.maintenance import Kept
+from fhir_server.maintenance import Finding, Kept
+from fhir_server.part import Part
 from telesession.booking import Booking
 from telesession.following import Following
 from telesession.legality import Legality
@@ -17,7 +21,12 @@ from telesession.rule import Rules
 from telesession.sender import Post, installed
 from telesession.workflow import Workflow
 
+if TYPE_CHECKING:
+    # So that the contracts about imports see it.
+    from telesession.examination import examined  # noqa: F401
+
 PREFIX = "/telesession"
+EXAMINED: Part[Callable[[Surroundings], Iterator[tuple[str, Finding]]]] = Part("telesession.examination:examined")
 
 
 def telesession(surroundings: Surroundings) -> Extension:
@@ -46,6 +55,7 @@ def telesession(surroundings: Surroundings) -> Extension:
         work=(OnCall(workflow).work, workflow.relay.work, board.work, premises.watch),
         opened=premises.opened,
         keeps=Kept(folders=(FOLDER,), secrets=(KEY_FILE,)),
+        examined=lambda: EXAMINED.load()(surroundings),
         stopping=stopping,
         tells=tell,
     )

@@ -27,6 +27,15 @@ class SmtpSender:
         """Send one message; raise OSError where the server did not take it."""
         await asyncio.to_thread(self._send, address, subject, text)
 
+    def greet(self) -> None:
+        """Log in and send nothing; raise OSError where the server does not let us."""
+        with self._connection() as connection:
+            self._log_in(connection)
+
+    def _log_in(self, connection: smtplib.SMTP) -> None:
+        if self._url.username:
+            connection.login(unquote(self._url.username), unquote(self._url.password or ""))
+
     def _send(self, address: str, subject: str, text: str) -> None:
         message = EmailMessage()
         try:
@@ -35,8 +44,7 @@ class SmtpSender:
             raise OSError("This is no address.") from failure
         message.set_content(text)
         with self._connection() as connection:
-            if self._url.username:
-                connection.login(unquote(self._url.username), unquote(self._url.password or ""))
+            self._log_in(connection)
             connection.send_message(message)
 
     def _connection(self) -> smtplib.SMTP:

@@ -32,11 +32,9 @@ from fhir_server.commands.copying import (
     listed,
     listing,
 )
-from fhir_server.commands.terminal import AnyStore, Data, StoreSingle, made, print_line, stop, stored_in
-from fhir_server.extension import Extension, Surroundings, installed
+from fhir_server.commands.terminal import AnyStore, Data, StoreSingle, extensions_at, made, print_line, stop, stored_in
 from fhir_server.maintenance import Kept
 from fhir_server.resource.instant import instant
-from fhir_server.settings import settings
 from fhir_server.signature import FILE as SIGNING_KEY_FILE
 from fhir_server.store.opening import Place, opened
 from fhir_server.store.sqlite.upkeep import Damaged, Examination, examine
@@ -51,13 +49,6 @@ OWN = Kept(secrets=(KEY_FILE, AUDIT_KEY_FILE, SIGNING_KEY_FILE))
 DAMAGED = 1
 """The exit status of a restore without what was damaged."""
 TOLD = 5
-
-
-def extensions_at(data: Path) -> list[Extension]:
-    """Return the installed extensions for a data folder."""
-    chosen = settings()
-    surroundings = Surroundings(chosen, data, time.time, chosen.base_url or "http://localhost/fhir")
-    return [make(surroundings) for make in installed()]
 
 
 def back_up(

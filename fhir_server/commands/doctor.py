@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import orjson
 import typer
@@ -23,9 +23,11 @@ from rich.text import Text
 
 from fhir_server.app import DATABASE, KEY_FILE
 from fhir_server.auth.records import FILE as RECORDS_FILE
-from fhir_server.commands.terminal import AnyStore, Data, StoreSingle, place_of, print_line
+from fhir_server.commands.terminal import AnyStore, Data, StoreSingle, extensions_at, place_of, print_line
+from fhir_server.maintenance import Finding
 from fhir_server.resource.instant import instant
 from fhir_server.settings import Settings
+from fhir_server.site import BUILT
 from fhir_server.store.mongodb import examination
 from fhir_server.store.opening import MongoDatabase
 from fhir_server.store.protocol import UnfitServer
@@ -42,15 +44,6 @@ OTHERS = stat.S_IRWXO
 NETWORKED = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs"})
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 MARKS = {"good": ("✓", "green"), "warning": ("!", "yellow"), "bad": ("✗", "red")}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a check found: how good it is, in words, and what to do where it is not."""
-
-    state: Literal["good", "warning", "bad"]
-    text: str
-    fix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +74,8 @@ def doctor(
     else:
         subject, checks = Examined(data, place or data / DATABASE, thorough), CHECKS
     found = [(name, finding) for name, check in checks.items() for finding in check(subject)]
+    if not any(name == "settings" and finding.state == "bad" for name, finding in found):
+        found += [finding for extension in extensions_at(data) for finding in extension.examined()]
     if as_json:
         print_line(Text(orjson.dumps([_as_json(*each) for each in found], option=orjson.OPT_INDENT_2).decode()))
     else:
@@ -305,6 +300,14 @@ def check_clock(subject: Examined) -> Iterator[Finding]:
         yield Finding("good", instant(int(now * 1000)))
 
 
+def check_app(subject: Examined) -> Iterator[Finding]:
+    """Whether the app in the browser was built."""
+    if (BUILT / "index.html").is_file():
+        yield Finding("good", "built")
+    else:
+        yield Finding("warning", "The app was not built: / shows a page that says so.", "Run make setup with Node.js.")
+
+
 def check_sqlite(subject: Examined) -> Iterator[Finding]:
     """Whether the database library is new enough."""
     version = library_version()
@@ -321,6 +324,7 @@ CHECKS: dict[str, Callable[[Examined], Iterator[Finding]]] = {
     "packages": check_packages,
     "sqlite": check_sqlite,
     "settings": check_settings,
+    "app": check_app,
     "clock": check_clock,
     "limits": check_limits,
     "folder": check_folder,

@@ -1,5 +1,6 @@
 """What commands have in common on the terminal: options, lines, and the way to stop (the command `nhipcau`)."""
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -11,7 +12,9 @@ from rich.text import Text
 from fhir_server.app import DATABASE
 from fhir_server.definitions.registry import Definitions, r4
 from fhir_server.errors import Issue
+from fhir_server.extension import Extension, Surroundings, installed
 from fhir_server.package import add_installed, load_package
+from fhir_server.settings import settings
 from fhir_server.store.opening import SCHEMES, MongoDatabase, Place
 
 COLOURS = {"fatal": "bold red", "error": "red", "warning": "yellow", "information": "cyan"}
@@ -94,3 +97,10 @@ def stop(text: str) -> NoReturn:
     """Say why a command cannot go on, and stop it."""
     print_line(Text(text), to_errors=True)
     raise typer.Exit(2)
+
+
+def extensions_at(data: Path) -> list[Extension]:
+    """Return the installed extensions for a data folder."""
+    chosen = settings()
+    surroundings = Surroundings(chosen, data, time.time, chosen.base_url or "http://localhost/fhir")
+    return [make(surroundings) for make in installed()]
