@@ -1,7 +1,8 @@
 """Real CT images that pydicom ships, as a scanner would have made them for an order of its worklist.
 
 Pixels, geometry and settings are as the files have them; whose they are, of which study, and when, is the order's. The
-series are of the heads of two people: four slices, cut down to 16 by 16 pixels by pydicom's authors, and one whole one.
+series are of the chests of two people: one slice of 128 by 128 pixels, and five that follow each other, which pydicom's
+authors cut down to 16 by 16.
 """
 
 from __future__ import annotations
@@ -16,13 +17,20 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.uid import UID
 
-FOLDER = "dicomdirtests/77654033/CT2"
+FOLDER = "dicomdirtests/98892001/CT5N"
 SERIES = (
-    ("Sọ não 1,25 mm (pydicom, 16 x 16)", tuple(f"{FOLDER}/{name}" for name in ("17106", "17136", "17166", "17196"))),
-    ("Sọ não 5 mm (pydicom, 512 x 512)", ("J2K_pixelrep_mismatch.dcm",)),
+    ("Ngực 5 mm (pydicom, 128 x 128)", ("CT_small.dcm",)),
+    ("Ngực 2,5 mm (pydicom, 16 x 16)", tuple(f"{FOLDER}/{name}" for name in ("2062", "2392", "2693", "3023", "3353"))),
 )
 """Descriptions of series, and the names of their files as pydicom has them."""
-OF_ANOTHER = ("PatientAge", "PatientBirthTime", "PatientSize", "PatientWeight", "PatientComments", "RequestingService")
+OF_ANOTHER = (
+    "PatientAge",
+    "PatientBirthTime",
+    "PatientSize",
+    "PatientWeight",
+    "PatientComments",
+    "DataSetTrailingPadding",
+)
 
 
 class Ordered(NamedTuple):

@@ -261,7 +261,11 @@ def demo(
     print_line(Text(f"{'' if asks else 'Không cần đăng nhập. / No login is needed. '}Ctrl+C: dừng / stop."))
 
     async def tell(node: Node, extensions: Sequence[Extension]) -> None:
-        story = await tell_story(node, extensions)
+        try:
+            story = await tell_story(node, extensions)
+        except FhirError as failure:
+            print_line(Text(f"nhipcau: {failure}", "red"), to_errors=True)
+            raise
         for line in guide_lines(base, story, asks=asks):
             print_line(Text(line))
         keep_facts(folder / "demo.json", demo_facts(base, story, admitted))

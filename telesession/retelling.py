@@ -18,7 +18,7 @@ MINUTES, STEP = 60, 5
 """How long the consultation takes; it begins at the last full step of minutes before now."""
 NEXT: Mapping[str, str] = {"draft": "submit", "requested": "accept", "accepted": "book"}
 """What brings a consultation of the story from a state on to its session."""
-NOW, WAITING = "hoi-chan-chan-thuong-so-nao", "hoi-chan-ban-do-canh-tay"
+NOW, WAITING = "hoi-chan-chan-thuong-nguc", "hoi-chan-ban-do-canh-tay"
 PLACES = (("practitioner", "chair"), ("radiologist", "expert"), ("districtDoctor", "presenter"),
           ("stationWorker", "presenter"))  # fmt: skip
 """Who of the story takes part, and as what."""
@@ -98,7 +98,7 @@ def linked(name: str, reference: str) -> Json:
 
 
 def request_of(story: Story, authored: datetime) -> Json:
-    """The request of the district hospital about the patient whose head was scanned."""
+    """The request of the district hospital about the patient whose chest was scanned."""
     named = {
         "reasonReference": [{"reference": story[each]} for each in ("condition",) if each in story],
         "supportingInfo": [{"reference": story[each]} for each in ("imagingStudy",) if each in story],
@@ -107,7 +107,7 @@ def request_of(story: Story, authored: datetime) -> Json:
         **asked(NOW, story["patient"], story["district"], story["hub"], authored),
         **{name: value for name, value in named.items() if value},
         "priority": "urgent",
-        "reasonCode": [{"text": "Chấn thương đầu, Glasgow 14: có máu tụ không, có cần chuyển tuyến không?"}],
+        "reasonCode": [{"text": "Chấn thương ngực kín: có gãy đốt sống ngực không, có cần chuyển tuyến không?"}],
     }
 
 

@@ -1,6 +1,7 @@
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -181,6 +182,21 @@ def test_the_demo_tells_a_story_that_can_be_told_again(tmp_path):
             | set(facts["story"].items())
         )
     assert told[0] == told[1]
+
+
+@pytest.mark.server
+def test_a_folder_of_another_story_is_refused(tmp_path):
+    program = Path(sys.executable).with_name("nhipcau")
+    demo = [program, "demo", "--auth", "off", "--data", tmp_path, "--port", "0"]
+    with subprocess.Popen(demo, stdout=subprocess.DEVNULL) as process:
+        wait_for(tmp_path / "demo.json")
+        process.terminate()
+    with sqlite3.connect(tmp_path / "nhipcau.sqlite") as database:
+        assert database.execute("UPDATE note SET text = '1' WHERE name LIKE 'edition%'").rowcount == 1
+    database.close()
+    stopped = subprocess.run(demo, capture_output=True, text=True, timeout=60, check=False)
+    assert stopped.returncode != 0
+    assert "Another version told its story in this folder" in stopped.stderr
 
 
 @pytest.mark.parametrize(

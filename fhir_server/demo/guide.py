@@ -20,8 +20,8 @@ STEPS = (
     ),
     (
         "ha", "/images/{study}",
-        "Bác sĩ chẩn đoán hình ảnh: mở phim cắt lớp vi tính sọ não.",
-        "The radiologist: open the CT of the head.",
+        "Bác sĩ chẩn đoán hình ảnh: mở phim cắt lớp vi tính ngực.",
+        "The radiologist: open the CT of the chest.",
     ),
     (
         "tho", "/rooms/{encounter}",

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from fhir_server.errors import Conflict, NotFound
 from fhir_server.extension import Extension
 from fhir_server.rest.node import Node
 from fhir_server.telling import Story, write_absent
@@ -29,12 +30,13 @@ PARTS: Story = {
     "radiologist": "Practitioner/bac-si-nguyen-thu-ha",
     "districtDoctor": "Practitioner/bac-si-nong-van-son",
     "stationWorker": "Practitioner/y-si-ma-thi-dung",
-    "condition": "Condition/chan-thuong-dau",
+    "condition": "Condition/chan-thuong-nguc",
     "otherCondition": "Condition/ban-do-canh-tay",
     "observation": "Observation/huyet-ap",
-    "order": "ServiceRequest/chup-ct-so-nao",
-    "orderTask": "Task/chup-ct-so-nao",
+    "order": "ServiceRequest/chup-ct-nguc",
+    "orderTask": "Task/chup-ct-nguc",
 }
+EDITION, NOTE = "2", "edition of the demo's story"
 MOMENT = re.compile(r'"@([+-]\d{1,4})(?:T(\d\d:\d\d))?"')
 """A day counted from the one on which the story is first told, perhaps with a time."""
 
@@ -48,6 +50,7 @@ class Admitted(NamedTuple):
 
 async def tell_story(node: Node, extensions: Iterable[Extension] = ()) -> Story:
     """Tell the story, each extension its part after those before it; return all its parts. Told again, it stays."""
+    await check_edition(node)
     today = datetime.fromtimestamp(node.clock(), ZoneInfo(node.settings.time_zone))
     for name, facility in CHAPTERS:
         text = resources.files("fhir_server.demo").joinpath(f"{name}.ndjson").read_text("utf-8")
@@ -56,6 +59,19 @@ async def tell_story(node: Node, extensions: Iterable[Extension] = ()) -> Story:
     for extension in extensions:
         story |= await extension.tells(node, story)
     return story
+
+
+async def check_edition(node: Node) -> None:
+    """Raise Conflict where another story was told here: what is there stays as it is, and would not fit this one."""
+    kept = await node.notes.note(NOTE)
+    if kept is None:
+        try:
+            await node.repository.read(*PARTS["hub"].split("/"))
+        except NotFound:
+            await node.notes.keep(NOTE, EDITION, None)
+            return
+    if kept != EDITION:
+        raise Conflict("Another version told its story in this folder: remove the folder, or name another by --data.")
 
 
 def dated(text: str, today: datetime) -> str:
