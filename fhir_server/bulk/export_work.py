@@ -78,7 +78,10 @@ async def work(node: Node, job: Job) -> None:
             path.unlink(missing_ok=True)
     if not job.exists:
         raise Cancelled
-    await asyncio.to_thread(job.finish, told)
+    try:
+        await asyncio.to_thread(job.finish, told)
+    except FileNotFoundError:  # cancelled in this moment
+        raise Cancelled from None
 
 
 def failed(failure: FhirError) -> dict[str, Any]:
