@@ -6,12 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from dicom_bridge.archive import DicomArchive, Held
 from dicom_bridge.darkroom import Darkroom
-
-PREFIX = "convert-"
+from dicom_bridge.workplace import CONVERT, workplace
 
 
 class Converted:
@@ -25,8 +23,8 @@ class Converted:
     @asynccontextmanager
     async def made(self, held: Held, syntax: str) -> AsyncIterator[Path]:
         """The file of an instance in a transfer syntax, while it is needed; raise NoPicture where that cannot be."""
-        with TemporaryDirectory(dir=self._folder, prefix=PREFIX) as folder:
-            source, target = Path(folder) / "source", Path(folder) / "target"
+        with workplace(self._folder, CONVERT) as folder:
+            source, target = folder / "source", folder / "target"
             await copy(self._archive, held, source)
             told = {"source": str(source), "target": str(target), "syntax": syntax}
             await self._darkroom.develop("convert", told, {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -20,6 +22,7 @@ from dicom_bridge.resolving import Resolving
 from dicom_bridge.study_note import StudyNotes
 from dicom_bridge.synchronizer import Pace, Synchronizer
 from dicom_bridge.visibility import Visibility
+from dicom_bridge.workplace import sweep
 from fhir_server.extension import Extension, Listener, Surroundings
 from fhir_server.maintenance import Finding, Kept
 from fhir_server.part import Part
@@ -75,6 +78,7 @@ def images(surroundings: Surroundings) -> Extension:
 
     @asynccontextmanager
     async def opened(node: Node) -> AsyncIterator[None]:
+        await asyncio.to_thread(sweep, surroundings.data, time.time())
         async with archive_of(surroundings) as archive, aclosing(Darkroom()) as darkroom:
             web.archive = synchronizer.archive = reporting.archive = archive
             notes.notes = node.notes

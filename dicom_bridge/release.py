@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
@@ -21,6 +20,7 @@ from dicom_bridge.darkroom import Darkroom
 from dicom_bridge.pixels import NoPicture
 from dicom_bridge.question import is_uid
 from dicom_bridge.reception import patiently
+from dicom_bridge.workplace import RELEASE, workplace
 from fhir_server.errors import Invalid, InvalidValue, TooLarge, Unprocessable
 
 KEY = "deidentification.key"
@@ -111,10 +111,10 @@ class Release:
     async def made(self, held: Sequence[Held], asked: Request) -> AsyncIterator[list[Path]]:
         """The files of instances, while they are needed; raise Unprocessable where one of them cannot be released."""
         key = digest_of(self._key(), "recipient", asked.recipient).hex()
-        with TemporaryDirectory(dir=self._folder, prefix="release-") as folder:
+        with workplace(self._folder, RELEASE) as folder:
             paths: list[Path] = []
             for number, each in enumerate(held):
-                source, target = Path(folder) / "source", Path(folder) / f"{number}.dcm"
+                source, target = folder / "source", folder / f"{number}.dcm"
                 await copy(self._archive, each, source)
                 told = {"source": str(source), "target": str(target), "key": key, "options": list(asked.options)}
                 try:
