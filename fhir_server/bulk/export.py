@@ -16,6 +16,7 @@ import orjson
 
 from fhir_server.bulk.export_work import FULL, Cancelled, failed, work
 from fhir_server.bulk.journal import kept_in
+from fhir_server.bulk.publish import published
 from fhir_server.bulk.wish import INPUTS, Wish, check_granted, from_json, read_wish
 from fhir_server.errors import FhirError, Issue, NoStore, NotFound, Throttled, operation_outcome
 from fhir_server.jobs.folder import JOURNAL, Job, Jobs
@@ -49,16 +50,28 @@ class Exports:
         )
 
     def operations(self) -> tuple[Operation, ...]:
-        """The three levels at which an export is asked for."""
+        """The three levels at which an export is asked for, and the publication of facilities and code lists."""
         levels: tuple[tuple[str, Level, tuple[str, ...]], ...] = (
             ("export", "system", ()),
             ("patient-export", "type", ("Patient",)),
             ("group-export", "instance", ("Group",)),
         )
-        return tuple(
+        exports = (
             Operation("export", f"{GUIDE}/{name}", (level,), self.begin, INPUTS, types, searches=True, native=True)
             for name, level, types in levels
         )
+        return *exports, Operation("bulk-publish", f"{GUIDE}/bulk-publish", ("system",), self.publish, native=True)
+
+    async def publish(self, node: Node, exchange: Exchange, arguments: Arguments) -> Reply:
+        """Answer the manifest of facilities and code lists."""
+
+        def told(job: Job, wish: Wish, done: Mapping[str, Any]) -> dict[str, Any]:
+            return manifest(exchange, job, wish, done, needs_token=node.settings.auth == "on")
+
+        try:
+            return await published(node, exchange, self._jobs, self._asked.set, told)
+        except OSError:
+            raise NoStore(FULL) from None
 
     async def begin(self, node: Node, exchange: Exchange, arguments: Arguments) -> Reply:
         """Accept an export: 202 and where its status is told; raise Throttled where too many are open."""

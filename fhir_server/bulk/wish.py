@@ -94,7 +94,7 @@ async def read_wish(node: Node, exchange: Exchange, arguments: Arguments, given:
     of_patients = exchange.type in (PATIENT, "Group")
     types, more = _types(node, exchange, arguments, of_patients=of_patients, lenient=lenient)
     notes += more
-    types = await _visible(node, types, named=bool(arguments.many("_type")))
+    types = await visible_types(node, types, named=bool(arguments.many("_type")))
     filters, more = _filters(node, arguments, types, lenient=lenient)
     notes += more
     notes += _left_out(arguments, of_patients=of_patients, lenient=lenient)
@@ -149,6 +149,22 @@ def predicates(node: Node, wish: Wish) -> Mapping[str, Predicate]:
     return {kind: Or(tuple(each)) for kind, each in asked.items()}
 
 
+async def visible_types(node: Node, types: tuple[str, ...], *, named: bool) -> tuple[str, ...]:
+    """The types of which the caller's role sees anything; raise Forbidden where one of the others was asked for."""
+    found = []
+    for kind in types:
+        try:
+            await node.repository.versions(Scope((kind,)), Window(before=1), 1)
+        except Forbidden:
+            if named:
+                raise
+            continue
+        found.append(kind)
+    if types and not found:
+        raise Forbidden("You may see nothing that could be exported.")
+    return tuple(found)
+
+
 def _unknown(given: Collection[str], *, lenient: bool) -> Iterator[str]:
     for name in given:
         if name not in KNOWN:
@@ -187,22 +203,6 @@ def _types(
         check_granted(exchange.caller, types)
         return types, notes
     return _granted(exchange.caller, possible, all_types=not of_patients), notes
-
-
-async def _visible(node: Node, types: tuple[str, ...], *, named: bool) -> tuple[str, ...]:
-    """The types of which the caller's role sees anything; raise Forbidden where one of the others was asked for."""
-    found = []
-    for kind in types:
-        try:
-            await node.repository.versions(Scope((kind,)), Window(before=1), 1)
-        except Forbidden:
-            if named:
-                raise
-            continue
-        found.append(kind)
-    if types and not found:
-        raise Forbidden("You may see nothing that could be exported.")
-    return tuple(found)
 
 
 def _granted(caller: Caller, possible: frozenset[str], *, all_types: bool) -> tuple[str, ...]:

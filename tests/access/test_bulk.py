@@ -180,3 +180,16 @@ def test_exported_views_have_rows_of_what_the_caller_sees_and_are_the_callers(wo
     finally:
         following.cancel()
     outcome(asking("his-bound")("GET", path), 403, "forbidden")
+
+
+def test_facilities_are_published_to_programs_that_may_export_them(world, asking):
+    world.table.callers["his-lists"] = program("his-lists", "station-a", "system/Organization.rs system/Patient.rs")
+    manifest = asking("his-lists")("GET", "$bulk-publish").json()
+    assert {entry["type"] for entry in manifest["output"]} == {"Organization"}
+    entries = world.get("his-lists", "Organization?_count=500").json()["entry"]
+    (output,) = manifest["output"]
+    ids = {each["id"] for each in content(asking("his-lists"), output)}
+    assert ids == {entry["resource"]["id"] for entry in entries}
+    outcome(asking("his-a")("GET", output["url"].removeprefix(f"{BASE}/")), 404, "not-found")
+    for caller in ("doctor-hub", "a1", "his-narrow", "ministry-health"):
+        outcome(asking(caller)("GET", "$bulk-publish"), 403, "forbidden")
