@@ -73,10 +73,10 @@ def told(answer: dict[str, Any], name: str) -> str:
     return str(value["reference"] if isinstance(value, dict) else value)
 
 
-def patient(client: httpx.Client) -> str:
+def patient(client: httpx.Client, name: str = PATIENT) -> str:
     """A patient of the station, who agrees that the hospital sees the record."""
     made = post(client, "Patient", {
-        "resourceType": "Patient", "name": [{"text": PATIENT}], "gender": "female", "birthDate": "1990-03-08",
+        "resourceType": "Patient", "name": [{"text": name}], "gender": "female", "birthDate": "1990-03-08",
     })["id"]  # fmt: skip
     post(client, "Consent", {
         "resourceType": "Consent", "status": "active", "patient": {"reference": f"Patient/{made}"},

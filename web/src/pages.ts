@@ -27,6 +27,25 @@ export const PAGES: readonly Page[] = [
     load: async () => (await import("./day/day_page.tsx")).DayPage,
   },
   {
+    path: "/requests",
+    title: "nav.requests",
+    nav: { icon: "requests", key: "r" },
+    roles: CLINICAL,
+    load: async () => (await import("./requests/requests_page.tsx")).RequestsPage,
+  },
+  {
+    path: "/requests/new",
+    title: "request.new",
+    roles: CLINICAL,
+    load: async () => (await import("./requests/new_page.tsx")).NewRequestPage,
+  },
+  {
+    path: "/requests/:id",
+    title: "nav.requests",
+    roles: CLINICAL,
+    load: async () => (await import("./requests/request_page.tsx")).RequestPage,
+  },
+  {
     path: "/patients",
     title: "nav.patients",
     nav: { icon: "patients", key: "p" },

@@ -63,12 +63,12 @@ function Section({ section }: { section: CompositionSection }) {
   );
 }
 
-/** The words of a narrative, without its markup. */
+/** The words of a narrative, without its markup; cells of a row stay apart. */
 export function paragraphs(div: string): string[] {
-  const parsed = new DOMParser().parseFromString(
-    div.replace(/<(?:br|\/p|\/li|\/tr|\/div)[^>]*>/g, "\n$&"),
-    "text/html",
-  );
+  const apart = div
+    .replace(/<\/(?:td|th|dt)>\s*(?=<(?:td|th|dd))/g, " · ")
+    .replace(/<(?:br|\/p|\/li|\/tr|\/dd|\/div)[^>]*>/g, "\n$&");
+  const parsed = new DOMParser().parseFromString(apart, "text/html");
   return (parsed.body.textContent ?? "")
     .split("\n")
     .map((each) => each.trim())

@@ -5,9 +5,10 @@ import { DAY } from "./day.ts";
 import { FHIR } from "./fhir.ts";
 import { IMAGES } from "./images.ts";
 import { PATIENTS } from "./patients.ts";
+import { REQUESTS } from "./requests.ts";
 import { ROOM } from "./room.ts";
 import { SHELL } from "./shell.ts";
 
-export const WORDS = { ...SHELL, ...FHIR, ...DAY, ...PATIENTS, ...IMAGES, ...CONSOLE, ...ROOM };
+export const WORDS = { ...SHELL, ...FHIR, ...DAY, ...PATIENTS, ...IMAGES, ...CONSOLE, ...ROOM, ...REQUESTS };
 
 export type Key = keyof typeof WORDS;
