@@ -69,11 +69,12 @@ class Settings(BaseSettings):
     export_jobs: int = Field(default=4, gt=0)
     export_hours: float = Field(default=24.0, gt=0)
     export_file_entries: int = Field(default=50_000, gt=0)
-    smtp_url: str = ""
-    smtp_from: str = "nhipcau@localhost"
     query_bytes: int = Field(default=512_000_000, ge=64_000_000)
     query_seconds: int = Field(default=10, gt=0)
+    smtp_url: str = ""
+    smtp_from: str = "nhipcau@localhost"
     tele_blocks: tuple[int, ...] = ()
+    tele_unsigned: tuple[Literal["visit", "conference", "imaging", "training"], ...] = ("visit", "imaging", "training")
     peers: tuple[str, ...] = ()
     peer_client: str = ""
     peer_key: str = ""
@@ -89,6 +90,13 @@ class Settings(BaseSettings):
     turn_secret: str = ""
     janus_secret: str = ""
     janus_admin_key: str = ""
+
+    province: str = Field(default="", pattern=r"^([0-9]{2})?$")
+    ministry: str = ""
+    ministry_client: str = ""
+    ministry_key: str = ""
+    report_rows: bool = False
+    report_seconds: float = Field(default=3600.0, gt=0)
 
     auth: Literal["on", "off"] = "off"
     client_registration: bool = False

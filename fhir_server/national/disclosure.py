@@ -26,6 +26,10 @@ class Rule:
     threshold: int
     base: int = 1
 
+    def rounded(self, value: int) -> int:
+        """A count as the audience sees it."""
+        return (value + self.base // 2) // self.base * self.base
+
     @property
     def text(self) -> str:
         """The rule in words, as a report states it."""
@@ -134,10 +138,12 @@ def grid(table: Mapping[tuple[str, str], int]) -> tuple[list[Cell], list[tuple[s
     return cells, list(whole)
 
 
-def masked_keys(table: Mapping[tuple[str, str], int], threshold: int) -> set[tuple[str, str]]:
-    """Return the keys that are masked of a table of two dimensions and its margins."""
+def masked_keys(
+    table: Mapping[tuple[str, str], int], threshold: int, also: Collection[tuple[str, str]] = ()
+) -> set[tuple[str, str]]:
+    """Return the keys that are masked of a table of two dimensions and its margins, with those that are `also`."""
     cells, keys = grid(table)
-    small = {index for index, cell in enumerate(cells) if 0 < cell.value < threshold}
+    small = {index for index, cell in enumerate(cells) if 0 < cell.value < threshold or keys[index] in also}
     return {keys[index] for index in masked(cells, small, 1)}
 
 
@@ -192,10 +198,6 @@ def _is_small(count: Count, threshold: int) -> bool:
 def _shown(count: Count, rule: Rule) -> Count:
     return replace(
         count,
-        numerator=_rounded(count.numerator, rule.base),
-        denominator=None if count.denominator is None else _rounded(count.denominator, rule.base),
+        numerator=rule.rounded(count.numerator),
+        denominator=None if count.denominator is None else rule.rounded(count.denominator),
     )
-
-
-def _rounded(value: int, base: int) -> int:
-    return (value + base // 2) // base * base

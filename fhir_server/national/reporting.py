@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import calendar
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from fhir_server.national.division import Restated, restated, unit_of
 from fhir_server.national.indicator import INDICATORS, Indicator
 from fhir_server.national.measure_report import Heading, Json, report_of
 from fhir_server.national.population import Stored
+from fhir_server.national.pseudonym import is_modified
 from fhir_server.national.run import engine_of
 from fhir_server.national.stratum import Counted
 from fhir_server.national.view import Runner
@@ -62,7 +63,7 @@ async def tables_of(node: Node, on: Map) -> dict[str, Any]:
     found = {}
     for name in VIEWS:
         view = read_view(engine_of(node), own_view(name))
-        found[name] = tabulated(view, [row async for row in _rows(node, view)], on)
+        found[name] = tabulated(view, [row async for row in rows_of(node, view)], on)
     return found
 
 
@@ -126,8 +127,10 @@ async def _is_kept(node: Node, report: Json) -> bool:
     return all(body.get(key) == report[key] for key in report if key != "date")
 
 
-async def _rows(node: Node, view: View) -> Any:
+async def rows_of(node: Node, view: View) -> AsyncIterator[Row]:
+    """Yield the rows of a view, without resources that a modifierExtension may turn into their contrary."""
     runner = Runner(engine_of(node), view)
     async for body in Stored(node).of(view.resource):
-        for row in runner.rows(body):
-            yield row
+        if not is_modified(body):
+            for row in runner.rows(body):
+                yield row
