@@ -15,10 +15,10 @@ import orjson
 
 from bench.figure import Figure
 from fhir_server.app import Origin, Service
-from fhir_server.jobs.folder import Job
 from fhir_server.bulk.export_work import work
 from fhir_server.bulk.wish import Wish, moment_of
 from fhir_server.definitions.registry import r4
+from fhir_server.jobs.folder import Job
 from fhir_server.national.catalogue import own_view
 from fhir_server.national.definition import read_view
 from fhir_server.national.view import Runner, view_engine

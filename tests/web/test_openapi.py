@@ -49,7 +49,17 @@ def test_another_method_is_refused_with_an_outcome(root, method, path):
 
 
 @pytest.mark.parametrize(
-    "path", ["/..%2f..%2fetc/passwd", "/day/../../cli.py", "/assets/../../cli.py", "/assets/%2e%2e/index.html", "/%00", "/%ff", "//health", "/fhirx/Patient"]
+    "path",
+    [
+        "/..%2f..%2fetc/passwd",
+        "/day/../../cli.py",
+        "/assets/../../cli.py",
+        "/assets/%2e%2e/index.html",
+        "/%00",
+        "/%ff",
+        "//health",
+        "/fhirx/Patient",
+    ],
 )
 def test_no_path_leads_out(root, path):
     answer = httpx.get(root + path)
