@@ -25,7 +25,7 @@ NAMES = (
     "Nông Thị Bích Ngọc", "Phạm Hữu Nghĩa", "Vừ A Sử", "Công Tằng Tôn Nữ Hoàng Diệu Quỳnh Như",
 )  # fmt: skip
 QUESTIONS = (
-    "Nốt phổi phải 11 mm, cần hội chẩn hướng xử trí", "Ban đỏ cẳng tay hai tuần, có cần chuyển tuyến?",
+    "Nốt phổi trái 11 mm, cần hội chẩn hướng xử trí", "Ban đỏ cẳng tay hai tuần, có cần chuyển tuyến?",
     "Đau ngực sau xương ức, điện tim nghi thiếu máu", "Thai 32 tuần, huyết áp 150/95 mmHg",
     "Sốt ngày thứ năm, tiểu cầu giảm", "Ho kéo dài, X-quang nghi lao", "Đái tháo đường, loét bàn chân",
     "Trẻ 3 tuổi co giật khi sốt", "Tái khám sau đặt stent",
@@ -131,7 +131,7 @@ def report(now: datetime, study: str) -> dict[str, Any]:
         "resourceType": "DiagnosticReport", "id": "doc-phim", "status": "final",
         "subject": {"reference": "Patient/ly-thi-may"}, "code": {"text": "Cắt lớp vi tính ngực"},
         "issued": (now - timedelta(hours=2)).isoformat(),
-        "conclusion": "Nốt đặc thuỳ trên phổi phải 11 mm, bờ đều, không vôi hoá. Đề nghị chụp lại sau 3 tháng.",
+        "conclusion": "Nốt đặc thuỳ trên phổi trái 11 mm, bờ đều, không vôi hoá. Đề nghị chụp lại sau 3 tháng.",
         "imagingStudy": [{"reference": f"ImagingStudy/{study}"}],
     }  # fmt: skip
 

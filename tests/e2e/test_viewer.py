@@ -100,7 +100,7 @@ def test_names_and_words_are_vietnamese(viewer: Page):
     expect(viewer.locator("h1")).to_have_text("Lý Thị Mây")
     expect(viewer.locator(".viewer-heading")).to_contain_text("Cắt lớp vi tính ngực")
     expect(viewer.locator(".viewer-words.bottom")).to_contain_text(f"Ảnh {MIDDLE + 1}/{COUNT}")
-    expect(viewer.locator(".viewer-report")).to_contain_text("Nốt đặc thuỳ trên phổi phải 11 mm")
+    expect(viewer.locator(".viewer-report")).to_contain_text("Nốt đặc thuỳ trên phổi trái 11 mm")
 
 
 def test_a_length_is_that_of_the_pins(viewer: Page):

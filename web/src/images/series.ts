@@ -157,3 +157,14 @@ export function counterpart(frame: Frame, at: number, of: Series, other: Series)
   const share = of.frames.length > 1 ? at / (of.frames.length - 1) : 0;
   return Math.round(share * (other.frames.length - 1));
 }
+
+/** The series that a study opens with: the wanted one, else the first that can be shown. */
+export function firstShown(series: readonly Series[], wanted: string | null): Series | undefined {
+  const shown = series.filter((each) => !each.reason && each.frames.length);
+  return shown.find((each) => each.uid === wanted) ?? shown[0];
+}
+
+/** Where a series is first shown: a volume from its middle. */
+export function paneOf(series: Series): { study: string; series: string; at: number } {
+  return { study: series.study, series: series.uid, at: series.isVolume ? Math.floor(series.frames.length / 2) : 0 };
+}

@@ -10,8 +10,10 @@ import { place, setQuery } from "../shell/router.ts";
 import { say, sayCode, sayDate } from "../words/say.ts";
 import { studiesLike } from "./archive.ts";
 import { type DataSet, isoDate, numberOf, personName, textOf, textsOf } from "./dicom.ts";
+import { bringLibrary } from "./viewer_page.tsx";
 
 const MILLISECONDS_OF_TYPING = 250;
+const MILLISECONDS_OF_REST = 300;
 const SEXES: Readonly<Record<string, string>> = { F: "female", M: "male", O: "other" };
 
 export function StudiesPage() {
@@ -46,6 +48,7 @@ export function StudiesPage() {
 }
 
 function Studies({ sets }: { sets: readonly DataSet[] }) {
+  useEffect(bringSoon, []);
   if (!sets.length) {
     return (
       <Empty title={say("images.none")} icon="images">
@@ -90,6 +93,13 @@ function Studies({ sets }: { sets: readonly DataSet[] }) {
       ]}
     />
   );
+}
+
+/** Brings the library of images once the list stands, but not to who pays for every byte: there it waits for a study. */
+function bringSoon(): () => void {
+  const isSparing = (navigator as { connection?: { saveData?: boolean } }).connection?.saveData ?? false;
+  const timer = setTimeout(() => !isSparing && void bringLibrary().catch(() => undefined), MILLISECONDS_OF_REST);
+  return () => clearTimeout(timer);
 }
 
 function Modalities({ of }: { of: readonly string[] }) {

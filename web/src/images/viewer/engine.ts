@@ -7,6 +7,7 @@ import { bearer } from "../../login/session.ts";
 import { say, sayNumber } from "../../words/say.ts";
 import { frameUrl } from "../archive.ts";
 import { withSoundSpacing } from "../dicom.ts";
+import { frameAt } from "../frames.ts";
 import type { Frame, Series } from "../series.ts";
 
 export { core, tools };
@@ -15,6 +16,8 @@ export const VOLUME_GROUP = "planes";
 const MOST_WORKERS = 2;
 const MEGABYTES = 1_000_000;
 const MOST_CACHED = 1_500 * MEGABYTES;
+/** Explicit VR, little endian (PS3.5, A.2): what bytes are in where their type says no more. */
+const PLAIN = "1.2.840.10008.1.2.1";
 
 type Stats = Readonly<Record<string, unknown>>;
 type Lines = (data: { cachedStats: Record<string, Stats> }, target: string) => string[] | undefined;
@@ -84,6 +87,7 @@ async function start(): Promise<void> {
       };
     },
   });
+  core.imageLoader.registerImageLoader("wadors", (name, options) => ({ promise: imageAt(name, options) }) as never);
   core.cache.setMaxCacheSize(MOST_CACHED);
   tools.init();
   const all = [
@@ -143,6 +147,17 @@ export function bind(group: string, chosen: string): void {
   add("StackScroll", { mouseButton: MouseBindings.Wheel });
   for (const [tool, list] of bindings) found.setToolActive(tool, { bindings: list as never });
   if (isVolume && chosen !== "Crosshairs") found.setToolEnabled("Crosshairs");
+}
+
+/** The image of a name: its frame as it is stored, decoded in a worker. */
+async function imageAt(name: string, options: unknown): Promise<object> {
+  const { type, bytes } = await frameAt(name.slice("wadors:".length));
+  const syntax = /transfer-syntax="?([\d.]+)/.exec(type)?.[1] ?? PLAIN;
+  const image = await loader.createImage(name, bytes as never, syntax, options as never);
+  return Object.assign(image, {
+    transferSyntaxUID: syntax,
+    imageQualityStatus: core.Enums.ImageQualityStatus.FULL_RESOLUTION,
+  });
 }
 
 /** The name of a frame in the library; what is known of it is told to the library with it. */

@@ -10,7 +10,10 @@ import { EMPTY, type PaneState, type Point, type ViewerState, withPane } from ".
 
 export const PLANES = ["axial", "sagittal", "coronal"] as const;
 export type Plane = (typeof PLANES)[number];
-const AHEAD_AT_ONCE = 4;
+const AHEAD_AT_ONCE = 6;
+/** How many requests there are at once for frames of one instance, and how many come in an answer. */
+const ANSWERS_AT_ONCE = 2;
+const IN_ONE_ANSWER = 20;
 const MILLISECONDS_OF_BURST = 40;
 
 /** Where somebody points: a series, a frame, and a place in the patient. */
@@ -126,10 +129,10 @@ export class Viewer {
 
   /** Draws into an element: a pane of images (`pane-0`) or a plane of the volume (`plane-axial`). */
   attach(slot: string, element: HTMLDivElement): () => void {
+    const plane = slot.startsWith("plane-") ? (slot.slice(6) as Plane) : undefined;
     const engine = this.engine;
     if (!engine) return () => undefined;
     this.elements.set(slot, element);
-    const plane = slot.startsWith("plane-") ? (slot.slice(6) as Plane) : undefined;
     const type = plane ? core.Enums.ViewportType.ORTHOGRAPHIC : core.Enums.ViewportType.STACK;
     const orientation = plane ? { orientation: core.Enums.OrientationAxis[plane.toUpperCase() as "AXIAL"] } : {};
     engine.enableElement({
@@ -388,27 +391,39 @@ export class Viewer {
     this.playing = requestAnimationFrame(step);
   }
 
-  /** Loads all frames of a series, the nearest first. */
+  /** Loads all frames of a series, always the nearest to what is shown. */
   private loadAhead(uid: string, from: number): void {
     const names = this.names.get(uid) ?? [];
     this.ahead += 1;
     const run = this.ahead;
-    const order = names
-      .map((name, at) => ({ name, far: Math.abs(at - from) }))
-      .toSorted((one, other) => one.far - other.far);
-    let next = 0;
-    let done = 0;
+    const left = new Set(names.keys());
     this.loaded.value = [0, names.length];
-    const work = async (): Promise<void> => {
-      while (this.ahead === run && next < order.length) {
-        const name = order[next]?.name ?? "";
-        next += 1;
-        await core.imageLoader.loadAndCacheImage(name).catch(() => undefined);
-        done += 1;
-        if (this.ahead === run) this.loaded.value = [done, names.length];
+    const nearest = (): number | undefined => {
+      const pane = this.state.value.panes.find((each) => each.series === uid);
+      const here = pane?.at ?? from;
+      for (let far = 0; far < names.length; far += 1) {
+        if (left.has(here + far)) return here + far;
+        if (left.has(here - far)) return here - far;
+      }
+      return undefined;
+    };
+    const load = async (at: number): Promise<void> => {
+      await core.imageLoader.loadAndCacheImage(names[at] ?? "").catch(() => undefined);
+      if (this.ahead === run) this.loaded.value = [this.loaded.value[0] + 1, names.length];
+    };
+    const work = async (together: number): Promise<void> => {
+      while (left.size && this.ahead === run) {
+        const loading: Promise<void>[] = [];
+        for (let at = nearest(); at !== undefined && loading.length < together; at = nearest()) {
+          left.delete(at);
+          loading.push(load(at));
+        }
+        await Promise.all(loading);
       }
     };
-    for (let at = 0; at < AHEAD_AT_ONCE; at += 1) void work();
+    const frames = this.series.get(uid)?.frames;
+    const isOne = frames?.[0]?.instance === frames?.at(-1)?.instance;
+    for (let at = 0; at < (isOne ? ANSWERS_AT_ONCE : AHEAD_AT_ONCE); at += 1) void work(isOne ? IN_ONE_ANSWER : 1);
   }
 
   // Pointing
