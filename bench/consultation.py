@@ -32,6 +32,7 @@ STEPS: tuple[tuple[str, Sequence[dict[str, Any]]], ...] = (
     ("close", ()),
 )
 FACILITIES = 34
+SIGNERS = ("chair", "secretary")
 FIRST = datetime(2027, 1, 1, tzinfo=UTC)
 ACTIVITY = {"system": "urn:nhipcau:CodeSystem:tele-activity", "code": "HCTV-KCB"}
 
@@ -73,7 +74,8 @@ class Rehearsal:
         client = Client(self._base)
         for number in range(FACILITIES):
             await put(client, {"resourceType": "Organization", "id": f"hub-{number}", "name": f"Hub {number}"})
-            await put(client, {"resourceType": "Practitioner", "id": f"chair-{number}"})
+            for role in SIGNERS:
+                await put(client, {"resourceType": "Practitioner", "id": f"{role}-{number}"})
         client.close()
 
     async def _client(self) -> None:
@@ -87,10 +89,22 @@ class Rehearsal:
         request = await self._step(client, "request", "POST", "ServiceRequest", asked(number, str(patient["id"])))
         path = f"ServiceRequest/{request['id']}"
         for event, items in STEPS:
+            if event == "close":
+                await self._minutes(client, path, number)
             listed = [*items, *(booked(number) if event == "book" else ())]
             body = {"resourceType": "Parameters", "parameter": listed} if listed else None
             await self._step(client, event, "POST", f"{path}/$tele-{event}", body)
         await self._step(client, "state", "GET", f"{path}/$tele-state", None)
+
+    async def _minutes(self, client: Client, path: str, number: int) -> None:
+        """The minutes, drafted, concluded, and signed by both."""
+        named = [reference(role, f"{role}-{number % FACILITIES}") for role in SIGNERS]
+        body = {"resourceType": "Parameters", "parameter": named}
+        minutes = await self._step(client, "draft-minutes", "POST", f"{path}/$tele-draft-minutes", body)
+        written = await self._step(client, "minutes", "PUT", f"Composition/{minutes['id']}", concluded(minutes))
+        for role in SIGNERS:
+            who = {"resourceType": "Parameters", "parameter": [reference("who", f"{role}-{number % FACILITIES}")]}
+            await self._step(client, "sign", "POST", f"Composition/{written['id']}/$tele-sign", who)
 
     async def _step(
         self, client: Client, name: str, method: str, path: str, body: dict[str, Any] | None
@@ -133,6 +147,23 @@ def booked(number: int) -> list[dict[str, Any]]:
         *({"name": name, "valueInstant": moment.isoformat()} for name, moment in times),
         {"name": "participant", "part": parts},
     ]
+
+
+def reference(name: str, practitioner: str) -> dict[str, Any]:
+    """A parameter that names somebody."""
+    return {"name": name, "valueReference": {"reference": f"Practitioner/{practitioner}"}}
+
+
+def concluded(minutes: dict[str, Any]) -> dict[str, Any]:
+    """The minutes with a conclusion for each question."""
+    text = {"status": "additional", "div": '<div xmlns="http://www.w3.org/1999/xhtml"><p>Có</p></div>'}
+    sections = [
+        {**each, "section": [{"title": one["title"], "text": text} for one in each["section"]]}
+        if "section" in each
+        else each
+        for each in minutes["section"]
+    ]
+    return {**minutes, "section": sections}
 
 
 def percentile(times: Sequence[float], share: float) -> float:

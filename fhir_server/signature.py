@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkstemp
 from typing import Any
 
 import orjson
@@ -39,9 +40,11 @@ def canonical(resource: Mapping[str, Any]) -> bytes:
 
 
 def ordered(value: Any) -> Any:
-    """Return JSON with the members of its objects in the order of letters."""
+    """Return JSON with the members of its objects in the order of letters, and strings however they were escaped."""
     if isinstance(value, dict):
-        return {name: ordered(value[name]) for name in sorted(value)}
+        return {str(name): ordered(value[name]) for name in sorted(value)}
+    if isinstance(value, str):
+        return str(value)
     return [ordered(each) for each in value] if isinstance(value, list) else value
 
 
@@ -54,8 +57,10 @@ def key_in(folder: Path) -> ECKey:
         former.unlink(missing_ok=True)
     if not path.exists():
         made = ECKey.generate_key("P-256", auto_kid=True)
-        fresh = folder / f"{FILE}.{os.getpid()}"
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        # For its owner alone from the start; of several that are made at once, by processes or threads, one is the key.
+        handle, name = mkstemp(prefix=f"{FILE}.", dir=folder)
+        fresh = Path(name)
+        with os.fdopen(handle, "wb") as file:
             file.write(orjson.dumps(made.as_dict(private=True)))
             file.flush()
             os.fsync(file.fileno())

@@ -9,6 +9,7 @@ from fhir_server.extension import Extension, Surroundings
 from fhir_server.maintenance import Finding, Kept
 from fhir_server.part import Part
 from telesession.booking import Booking
+from telesession.closing import Closing
 from telesession.following import Following
 from telesession.legality import Legality
 from telesession.minuting import Minuting
@@ -49,6 +50,7 @@ def telesession(surroundings: Surroundings) -> Extension:
         checks=(
             *Legality(surroundings.clock).checks(),
             *minuting.checks(),
+            *Closing(surroundings.settings.tele_unsigned).checks(),
             *Rules(surroundings.settings.tele_blocks).checks(),
         ),
         listeners=(Following(workflow.moment).listener(), *Post(installed(surroundings)).listeners()),

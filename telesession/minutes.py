@@ -357,8 +357,10 @@ def signed_by(minutes: Body, modes: Sequence[str], now: str) -> Json:
     return body
 
 
-def provenance(minutes: Body, version: int, signing: Signing, party: Body, facility: str, jws: str) -> Json:
-    """Return who signed which version of minutes, and in which role (FHIR R4, 6.3 Provenance)."""
+def provenance(
+    minutes: Body, version: int, signing: Signing, party: Body, facility: str, jws: str, program: str = ""
+) -> Json:
+    """Return who signed which version of minutes, in which role, and by which program (FHIR R4, 6.3 Provenance)."""
     who = dict(party)
     agent: Json = {"type": concept(PARTICIPANT, signing.agent), "role": [concept(words.ROLE, signing.role)], "who": who}
     if facility:
@@ -369,7 +371,7 @@ def provenance(minutes: Body, version: int, signing: Signing, party: Body, facil
         "target": [reference(f"Composition/{minutes['id']}/_history/{version}")],
         "recorded": moment,
         "activity": concept(COMPLETION, "LA"),
-        "agent": [agent],
+        "agent": [agent, *([_program(program)] if program else [])],
         "signature": [
             {
                 "type": [{"system": PURPOSE, "code": signing.purpose, "display": signing.text}],
@@ -381,6 +383,10 @@ def provenance(minutes: Body, version: int, signing: Signing, party: Body, facil
             }
         ],
     }
+
+
+def _program(name: str) -> Json:
+    return {"type": concept(PARTICIPANT, "enterer"), "who": {"display": name}}
 
 
 def tokens_in(trail: Body) -> Iterator[tuple[Body, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from fhir_server.page import DRAWN
 from fhir_server.part import Part
 from fhir_server.repository.check import Around, WriteCheck, Written
 from fhir_server.repository.repository import Repository
-from fhir_server.repository.sent import Sent
 from fhir_server.repository.write import Write
 from fhir_server.resource.exact import parse_exact
 from fhir_server.resource.person import name_of
@@ -31,7 +30,7 @@ from telesession.attendance import people_of
 from telesession.attestation import attested, verdicts
 from telesession.case import Case, implied
 from telesession.consultation import BOTH
-from telesession.gathering import NO_LIMITS, Unwatched, gathered, of_server, write_of
+from telesession.gathering import NO_LIMITS, Unwatched, gathered, of_server, sent_of, write_of
 from telesession.minutes import (
     MODES,
     SIGNINGS,
@@ -207,15 +206,16 @@ class Minuting:
             raise Unprocessable(*lacks)
         moment = self._workflow.moment(node).now
         signed = signed_by(body, open_modes, moment)
-        writes = [Write("PUT", "Composition", kept.id, sent=Sent(signed), match=(kept.version,), place=0)]
+        writes = [Write("PUT", "Composition", kept.id, sent=sent_of(signed), match=(kept.version,), place=0)]
         facility = next(iter(exchange.caller.organizations), "")
         key = await asyncio.to_thread(KEY_IN.load(), self._folder)
         for place, mode in enumerate(open_modes, 1):
             party = next(each["party"] for each in objects(signed, "attester") if each.get("mode") == mode)
+            program = exchange.caller.subject if exchange.caller.kind == "client" else ""
             said = {"signer": path_of(party), "role": MODES[mode].role, "sigT": moment}
-            jws = SIGNED.load()(form(signed), key, **said)
-            trail = provenance(signed, kept.version + 1, MODES[mode], party, facility, jws)
-            writes.append(Write("POST", "Provenance", sent=Sent(trail), place=place))
+            jws = SIGNED.load()(form(signed), key, **said, **({"program": program} if program else {}))
+            trail = provenance(signed, kept.version + 1, MODES[mode], party, facility, jws, program)
+            writes.append(Write("POST", "Provenance", sent=sent_of(trail), place=place))
         owners = label_from(kept.label).owners if kept.label else ()
         try:
             saved, *_ = await as_server(node, owners).write(writes)
@@ -230,11 +230,14 @@ class Minuting:
         """The modes of the attesters that the caller is; raise Forbidden for who is none."""
         who = path_of(arguments.resource("who"))
         mine = {who} if caller.kind == "local" else await node.repository.identities()
-        if caller.kind == "local" and not who:
+        if caller.kind in ("local", "client") and not who:
             fix = "Name the Practitioner who signs in the parameter `who`."
-            raise Unprocessable(Issue("error", "required", "This server asks nobody who they are.", fix=fix))
+            raise Unprocessable(Issue("error", "required", "It is not known who signs.", fix=fix))
+        if caller.kind == "client" and await _is_staff(node, who, mine):
+            # The facility's own program knows who sits before it, and answers for that.
+            mine = {who}
         if who and who not in mine:
-            raise Forbidden(f"{who[:80]} signs with a token of their own.")
+            raise Forbidden(f"{who[:80]} signs with a token of their own, or by a program of their facility.")
         listed = [(str(each.get("mode")), path_of(each.get("party"))) for each in objects(body, "attester")]
         modes = [mode for mode, path in listed if mode in MODES and path in mine and path.startswith("Practitioner/")]
         if not modes:
@@ -296,6 +299,14 @@ class Minuting:
 def as_server(node: Node, facilities: Sequence[str]) -> Repository:
     """All resources, as minutes are written for these facilities."""
     return node.repository.as_(replace(LOCAL, subject=SERVER, organizations=tuple(facilities)))
+
+
+async def _is_staff(node: Node, who: str, facilities: Collection[str]) -> bool:
+    """Whether a Practitioner works at one of these facilities."""
+    if not who.startswith("Practitioner/"):
+        return False
+    roles = await Unwatched(of_server(node)).found("PractitionerRole", [("practitioner", who)])
+    return any(path_of(each.get("organization")) in facilities for each in roles if each.get("active") is not False)
 
 
 async def _is_free(node: Node, identity: str) -> bool:

@@ -22,6 +22,11 @@ OID = re.compile(r"(?:urn:oid:)?(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+").full
 LONGEST_UID = 64
 STUDY_UID = "urn:dicom:uid"
 MOST_SECONDARY = 12
+PRESCRIPTION = re.compile(r"[0-9A-Za-z]{12}-([NHC])").fullmatch
+"""The number of an electronic prescription (Circular 26/2025/TT-BYT): facility, seven characters, kind of medicine."""
+NOT_DIRECT = frozenset({"N", "H"})
+FROM_AFAR = "HC."
+"""What goes before the code of the facility that prescribed from afar (Decision 4750/QD-BYT, XML2.MA_CSKCB_THUOC)."""
 
 ALLOWED = (
     "E66 J00 J31.1 K12.0 K14.1 K06.9 M25.5 M53.1 M54.5 M05.0 M17 M47 M81 Z09 Z08 I10 I83 I87.2 I74.3 E10.9 E11.9 E12.9"
@@ -46,11 +51,12 @@ Findings = AsyncIterator[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A row: its number, what it is about, and what finds where it is broken."""
+    """A row: its number, what it is about, and what finds where it is broken; whether it refuses on every node."""
 
     number: int
     types: frozenset[str]
     findings: Callable[[Body, Around], Findings]
+    always: bool = False
 
 
 async def _identifiers(body: Body, _around: Around) -> Findings:
@@ -135,15 +141,46 @@ async def _one_at_a_time(body: Body, around: Around) -> Findings:
                 break
 
 
+async def _no_narcotics(body: Body, around: Around) -> Findings:
+    kinds = {found[1] for each in _numbers(body) if (found := PRESCRIPTION(each))}
+    if kinds & NOT_DIRECT and await _is_direct(await _encounter_of(body, around), around):
+        yield ("Narcotic and psychotropic medicines (N, H) are not prescribed in direct remote care.",
+               "MedicationRequest.identifier")  # fmt: skip
+
+
+async def _prescribed_afar(body: Body, around: Around) -> Findings:
+    encounter = await _encounter_of(body, around)
+    if (
+        body.get("status") not in ("active", "completed")
+        or not _is_virtual(encounter)
+        or await _is_direct(encounter, around)
+    ):
+        return
+    for name in ("requester", "recorder", "authoredOn"):
+        if not body.get(name):
+            yield f"A prescription of a remote consultation has its {name} (Decision 4750/QD-BYT).", "MedicationRequest"
+    asked = await _facility_of(path_of(body.get("requester")), around)
+    own = await _facility_of(path_of(body.get("recorder")), around)
+    told = {each for each in map(str, _notes(body)) if each.startswith(FROM_AFAR)}
+    if asked is not None and own is not None and asked["id"] != own["id"] and not told:
+        yield "A medicine ordered by another facility has a note HC. with its code.", "MedicationRequest.note"
+    codes_of_facility = {f"{FROM_AFAR}{each}" for each in _facility_codes(asked or {})}
+    for each in told:
+        if not re.fullmatch(r"HC\.[0-9A-Z]{5}", each) or (codes_of_facility and each not in codes_of_facility):
+            yield f"{each[:20]!r} is not HC. with the code of the facility that prescribed.", "MedicationRequest.note"
+
+
 RULES: tuple[Rule, ...] = (
     Rule(1, frozenset({"Patient", "Organization"}), _identifiers),
     Rule(3, frozenset({"Encounter"}), _virtual_type),
     Rule(4, frozenset({"Encounter"}), _listed),
+    Rule(5, frozenset({"MedicationRequest"}), _no_narcotics, always=True),
     Rule(6, frozenset({"Task"}), _minuted),
     Rule(7, frozenset({"ImagingStudy"}), _study),
     Rule(8, frozenset({"DiagnosticReport"}), _licensed),
     Rule(10, frozenset({"Encounter"}), _coded),
     Rule(11, frozenset({"Encounter"}), _one_at_a_time),
+    Rule(13, frozenset({"MedicationRequest"}), _prescribed_afar),
 )
 
 
@@ -167,7 +204,8 @@ class Rules:
         for rule in RULES:
             if written.type in rule.types:
                 async for text, where in rule.findings(body, around):
-                    severity: Severity = "error" if rule.number in self._blocking else "warning"
+                    refuses = rule.always or rule.number in self._blocking
+                    severity: Severity = "error" if refuses else "warning"
                     found.append(Issue(severity, "business-rule", f"{text} (rule {rule.number})", (where,)))
         if errors := [issue for issue in found if issue.is_error]:
             raise Unprocessable(*errors)
@@ -180,6 +218,36 @@ def is_allowed(icd: str) -> bool:
     if any(first <= category <= last for first, last in ALLOWED_RANGES):
         return True
     return icd in ALLOWED or category in ALLOWED
+
+
+def _numbers(body: Body) -> Iterator[str]:
+    group = body.get("groupIdentifier")
+    for each in (*objects(body, "identifier"), *([group] if isinstance(group, Mapping) else [])):
+        yield str(each.get("value", ""))
+
+
+def _notes(body: Body) -> Iterator[str]:
+    for each in objects(body, "note"):
+        yield str(each.get("text", "")).strip()
+
+
+async def _encounter_of(body: Body, around: Around) -> Body:
+    path = path_of(body.get("encounter"))
+    return (await _read(around, path) if path.startswith("Encounter/") else None) or {}
+
+
+async def _facility_of(path: str, around: Around) -> Body | None:
+    """The Organization that a reference names, itself or by a PractitionerRole."""
+    found = await _read(around, path) if path.startswith(("PractitionerRole/", "Organization/")) else None
+    if found is not None and found["resourceType"] == "PractitionerRole":
+        return await _read(around, path_of(found.get("organization")))
+    return found
+
+
+def _facility_codes(organization: Body) -> Iterator[str]:
+    for each in objects(organization, "identifier"):
+        if str(each.get("system", "")).endswith("sid/ma-cskcb"):
+            yield str(each.get("value", ""))
 
 
 def _is_virtual(encounter: Body) -> bool:

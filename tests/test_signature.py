@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey
 
+from fhir_server.resource.exact import parse_exact
 from fhir_server.signature import FILE, canonical, key_in, signed, verify
 
 KEY = ECKey.generate_key("P-256", auto_kid=True)
@@ -61,7 +63,10 @@ def test_a_header_that_names_no_key_or_another_algorithm_does_not_hold(head: Any
 
 
 def test_the_key_is_made_once_for_its_owner_alone(tmp_path: Path):
-    assert key_in(tmp_path).thumbprint() == key_in(tmp_path).thumbprint()
+    with ThreadPoolExecutor(8) as threads:
+        keys = {key.thumbprint() for key in threads.map(key_in, [tmp_path] * 32)}
+    assert keys == {key_in(tmp_path).thumbprint()}
+    assert [each.name for each in tmp_path.iterdir()] == [FILE]
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
 
 
@@ -71,3 +76,9 @@ def test_a_key_of_a_former_release_is_kept(tmp_path: Path):
     assert key_in(tmp_path).thumbprint() == former
     assert not (tmp_path / "images" / FILE).exists()
     assert key_in(tmp_path).thumbprint() == former
+
+
+def test_how_a_string_was_escaped_is_not_signed():
+    plain = parse_exact('{"resourceType":"Composition","title":"Hội/chẩn"}'.encode())
+    escaped = parse_exact(b'{"resourceType":"Composition","title":"H\\u1ed9i\\/ch\\u1ea9n"}')
+    assert verify(plain, signed(escaped, KEY)) is not None

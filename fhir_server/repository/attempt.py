@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from fhir_server.access.caller import LOCAL, Caller
 from fhir_server.access.label import Label
 from fhir_server.definitions.registry import Definitions
 from fhir_server.errors import (
@@ -111,9 +112,11 @@ class Attempt:
         writes: Sequence[Write],
         tolerated: Mapping[Key, Found],
         permission: Permission | None = None,
+        caller: Caller = LOCAL,
     ) -> None:
         self._means = means
         self._permission = permission
+        self._caller = caller
         self._steps = [Step(write) for write in writes]
         for write in writes:
             if write.sent is not None:
@@ -214,7 +217,9 @@ class Attempt:
 
     async def _check(self) -> None:
         """Let extensions check what is written; what they decided by must be so when it is committed."""
-        around = Surroundings(self._means, self._permission, self._body, self._deleted.__contains__, self._overlaid)
+        around = Surroundings(
+            self._means, self._permission, self._caller, self._body, self._deleted.__contains__, self._overlaid
+        )
         for index, change in enumerate(self._changes):
             checks = [each for each in self._means.checks if change.type in each.types]
             if not checks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fhir_server.access.caller import LOCAL, Caller
+from fhir_server.access.caller import Caller
 from fhir_server.access.label import label_from
 from fhir_server.repository.permission import NO_LIMITS, Permission
 from fhir_server.repository.reference import Key
@@ -27,22 +27,19 @@ class Surroundings:
         self,
         means: Means,
         permission: Permission | None,
+        caller: Caller,
         made: Callable[[Key], Body | None],
         deleted: Callable[[Key], bool],
         overlaid: Callable[[Plan, Found], Found],
     ) -> None:
         self._means = means
         self._permission = permission
+        self.caller = caller
         self._made = made
         self._deleted = deleted
         self._overlaid = overlaid
         self._known: dict[tuple[str, tuple[tuple[str, str], ...]], Sequence[Body]] = {}
         self.expectations: list[Expectation] = []
-
-    @property
-    def caller(self) -> Caller:
-        """Who writes."""
-        return LOCAL if self._permission is None else self._permission.sights.caller
 
     async def stored(self, key: Key) -> tuple[int, Body | None]:
         """The version that is current, 0 for none, and the resource as it is there."""

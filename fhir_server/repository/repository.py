@@ -133,7 +133,7 @@ class Repository:
             permission = None
             if self._access is not None:
                 permission = Permission(await self._sights(), self._store, self._means.span)
-            attempt = Attempt(self._means, writes, tolerated, permission)
+            attempt = Attempt(self._means, writes, tolerated, permission, self._caller)
             try:
                 request = await attempt.request()
                 if permission is not None:

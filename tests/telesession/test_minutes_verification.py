@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from telesession.minutes_source import SEARCH
 from telesession.minutes_verification import minutes_app
 from tests.access.world import of
 from tests.mongodb import is_wanted
-from tests.processes import running
+from tests.processes import PROGRAM, running
 from tests.serving import serving
 from tests.telesession.test_minuting import drafted, sign, written
 from tests.telesession.world import Country, at, link, participant
@@ -75,6 +76,8 @@ def test_a_data_folder_tells_what_holds_and_what_held(place: tuple[Path, Json, s
 @pytest.mark.server
 def test_a_server_is_asked_for_former_versions_too(place: tuple[Path, Json, str]):
     folder, _, identity = place
+    # The server of the command has more definitions than that of the fixture.
+    subprocess.run([PROGRAM, "reindex", "--data", folder], check=True, capture_output=True)
     with running(folder.parent, "--auth", "off") as program:
         code, said = told(program.base)
     assert code == 0, said

@@ -165,7 +165,7 @@ def test_a_question_without_a_conclusion_is_named(world: Country):
 
 def test_nobody_else_signs(world: Country):
     minutes = written(world, drafted(world, held(world)))
-    for caller in ("coordinator", "worker", "his", "his-hub"):
+    for caller in ("coordinator", "worker"):
         outcome(sign(world, minutes, caller), 403, "forbidden")
     outcome(sign(world, minutes, "stranger"), 404, "not-found")
     outcome(sign(world, minutes, "secretary", link("who", "Practitioner/doctor")), 403, "forbidden")
@@ -271,3 +271,46 @@ def test_the_key_is_the_nodes_own(world: Country, tmp_path: Any):
     found = list(verdicts(whole, trails(world, whole)))
     assert len({each.key for each in found}) == 1
     assert attested(whole, found, {key_in(tmp_path).thumbprint()}) == frozenset()
+
+
+def test_a_program_signs_for_the_staff_of_its_facility(world: Country):
+    minutes = written(world, drafted(world, held(world)))
+    who = link("who", "Practitioner/doctor")
+    outcome(sign(world, minutes, "his-hub"), 422, "required")
+    outcome(sign(world, minutes, "his-hub", who), 403, "forbidden")
+    role = {"resourceType": "PractitionerRole", "practitioner": to("Practitioner/doctor"), "active": False}
+    world.put("", {**role, "id": "doctor", "organization": to("Organization/hub")})
+    outcome(sign(world, minutes, "his-hub", who), 403, "forbidden")
+    world.put("", {**role, "id": "doctor", "organization": to("Organization/hub"), "active": True})
+    outcome(sign(world, minutes, "his", who), 403, "forbidden")
+    answer = sign(world, minutes, "his-hub", who)
+    assert answer.status_code == 200, answer.text
+    (trail,) = trails(world, answer.json())
+    assert [each["who"].get("display") for each in trail["agent"]] == ["BS. Hoàng Văn Thọ", "his-hub"]
+    assert signers(world, answer.json()) == {"legal"}
+
+
+def test_a_consultation_is_closed_when_its_minutes_are_signed(world: Country):
+    request = held(world)
+    minutes = written(world, drafted(world, request))
+    sign(world, minutes, "secretary")
+    told = outcome(world.tell("coordinator", request, "close"), 422, "business-rule")
+    assert "$tele-sign" in told["diagnostics"]
+    task = world.get("coordinator", world.state(request)["task"]).json()
+    plain = world.ask("coordinator", "PUT", f"Task/{task['id']}", {**task, "status": "completed"})
+    outcome(plain, 422, "business-rule")
+    order = world.get("his", f"ServiceRequest/{request}").json()
+    outcome(
+        world.ask("his", "PUT", f"ServiceRequest/{request}", {**order, "status": "completed"}), 422, "business-rule"
+    )
+    sign(world, minutes, "doctor")
+    assert world.happen("coordinator", request, "close")["state"] == "closed"
+    # The record is the station's alone again; what was written about it belongs to both.
+    assert world.get("doctor", "Patient/may").status_code == 404 or other_is_open(world)
+    assert world.get("doctor", f"Composition/{minutes['id']}").status_code == 200
+
+
+def other_is_open(world: Country) -> bool:
+    """Whether another consultation of the patient is still open."""
+    found = world.get("", "Task?status=accepted,in-progress&patient=may").json()
+    return bool(found.get("entry"))

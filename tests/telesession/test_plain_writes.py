@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fhir_server import extension
+from telesession.consultation import KINDS
 from telesession.extension import telesession
 from tests.access.world import to
 from tests.serving import outcome, serving
@@ -19,7 +20,7 @@ Json = dict[str, Any]
 def world() -> Iterator[Country]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(extension, "SECONDS_BETWEEN_LOOKS", 0.02)
-        with serving(organization="node", extensions=[telesession]) as served:
+        with serving(organization="node", extensions=[telesession], tele_unsigned=KINDS) as served:
             country = Country(served)
             country.people()
             yield country

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from telesession.consultation import KINDS
 from telesession.extension import telesession
 from telesession.rule import RULES, is_allowed
 from telesession.vocabulary import ACT, MODE, VISIT_TYPE
@@ -103,6 +104,57 @@ def test_a_study_is_of_the_patient_of_its_request_and_its_reader_is_licensed(blo
         assert blocking.ask("POST", "DiagnosticReport", report).status_code == status
 
 
+def prescribed(served: Served, mode: str, **more: Any) -> Any:
+    """The answer to a prescription of a session in a mode."""
+    nobody = {"display": "x"}
+    category = [{"coding": [{"system": MODE, "code": mode}]}]
+    order = service_request(category=category, subject=nobody, performer=None, requester=None)
+    session = served.create(encounter(basedOn=[to(f"ServiceRequest/{served.create(order)['id']}")]))
+    body = {
+        "resourceType": "MedicationRequest",
+        "status": "active",
+        "intent": "order",
+        "subject": nobody,
+        "medicationCodeableConcept": {"text": "Morphin"},
+        "encounter": to(f"Encounter/{session['id']}"),
+    }
+    return served.ask("POST", "MedicationRequest", body | more)
+
+
+@pytest.mark.parametrize(
+    ("mode", "number", "status"),
+    [("DIRECT_TO_PATIENT", "01234abcdefg-N", 422), ("DIRECT_TO_PATIENT", "01234abcdefg-H", 422),
+     ("DIRECT_TO_PATIENT", "01234abcdefg-C", 201), ("TELECONSULT_MDT", "01234abcdefg-N", 201)],
+)  # fmt: skip
+def test_narcotics_are_not_prescribed_directly_on_any_node(warning: Served, mode: str, number: str, status: int):
+    answer = prescribed(warning, mode, identifier=[{"system": "urn:x:don-thuoc", "value": number}])
+    assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize(
+    ("note", "status"), [(None, 422), ("HC.01A23", 201), ("HC.99999", 422), ("HC.1", 422), ("Uống sau ăn", 422)]
+)
+def test_what_another_facility_ordered_has_its_code(blocking: Served, note: str | None, status: int):
+    code = [{"system": f"{SID}/ma-cskcb", "value": "01A23"}]
+    hub, station = (
+        blocking.create({"resourceType": "Organization", "name": "x", **more})["id"]
+        for more in ({"identifier": code}, {})
+    )
+    roles = [
+        blocking.create({"resourceType": "PractitionerRole", "organization": to(f"Organization/{each}")})["id"]
+        for each in (hub, station)
+    ]
+    answer = prescribed(
+        blocking,
+        "TELECONSULT_MDT",
+        requester=to(f"PractitionerRole/{roles[0]}"),
+        recorder=to(f"PractitionerRole/{roles[1]}"),
+        authoredOn="2026-12-01T09:00:00Z",
+        **({"note": [{"text": note}]} if note else {}),
+    )
+    assert answer.status_code == status, answer.text
+
+
 def test_nobody_is_in_the_sessions_of_two_facilities(blocking: Served):
     places = [to(f"Organization/{blocking.create({'resourceType': 'Organization', 'name': 'x'})['id']}") for _ in "ab"]
     person = to(f"Practitioner/{blocking.create({'resourceType': 'Practitioner'})['id']}")
@@ -112,7 +164,7 @@ def test_nobody_is_in_the_sessions_of_two_facilities(blocking: Served):
 
 
 def test_a_consultation_is_closed_with_minutes():
-    with serving(organization="node", extensions=[telesession], tele_blocks=(6,)) as served:
+    with serving(organization="node", extensions=[telesession], tele_blocks=(6,), tele_unsigned=KINDS) as served:
         world = Country(served)
         world.people()
         request = world.request()

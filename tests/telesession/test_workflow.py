@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from telesession.consultation import KINDS
 from telesession.extension import telesession
 from tests.access.world import consent, for_hub, to
 from tests.serving import outcome, serving
@@ -16,7 +17,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[Country]:
     chosen: dict[str, Any] = {}
     if request.param == "mongodb":
         chosen["mongodb"] = request.getfixturevalue("mongodb")
-    with serving(organization="node", extensions=[telesession], **chosen) as served:
+    with serving(organization="node", extensions=[telesession], tele_unsigned=KINDS, **chosen) as served:
         country = Country(served)
         country.people()
         yield country
