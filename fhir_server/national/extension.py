@@ -15,8 +15,9 @@ from fhir_server.errors import FhirError, Forbidden, Invalid, Issue
 from fhir_server.extension import Extension, Row, Surroundings, Visit
 from fhir_server.national.board import Board
 from fhir_server.national.disclosure import RULES
+from fhir_server.national.division import concept_map
 from fhir_server.national.indicator import INDICATORS
-from fhir_server.national.measure_report import Json
+from fhir_server.national.measure_report import Json, measure_of
 from fhir_server.national.province import PREFIX, SHARED, Province, month_at, month_before
 from fhir_server.national.reconciliation import reconcile
 from fhir_server.national.reporting import Map, keep, reports_for
@@ -99,7 +100,7 @@ async def report(node: Node, exchange: Exchange, arguments: Arguments) -> Json:
         raise Invalid(Issue("error", "value", text))
     period = arguments.text("period") or ""
     reports = await reports_for(node, province, period, INDICATORS, audience, cast("Map", on))
-    await keep(node, reports)
+    await keep(node, [*(measure_of(each) for each in INDICATORS), concept_map(), *reports])
     return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": each} for each in reports]}
 
 

@@ -108,19 +108,19 @@ async def reports_for(
 
 
 async def keep(node: Node, reports: Sequence[Json]) -> int:
-    """Store MeasureReports whose counts are not what is stored already; return how many those were."""
+    """Store MeasureReports, or other resources, that are not what is stored already; return how many those were."""
     changed = [report for report in reports if not await _is_kept(node, report)]
     for start in range(0, len(changed), AT_ONCE):
         part = changed[start : start + AT_ONCE]
         await node.repository.write([
-            Write("PUT", "MeasureReport", report["id"], sent=Sent(report, orjson.dumps(report))) for report in part
+            Write("PUT", body["resourceType"], body["id"], sent=Sent(body, orjson.dumps(body))) for body in part
         ])  # fmt: skip
     return len(changed)
 
 
 async def _is_kept(node: Node, report: Json) -> bool:
     try:
-        stored = await node.repository.read("MeasureReport", report["id"])
+        stored = await node.repository.read(report["resourceType"], report["id"])
     except NotFound:
         return False
     body = orjson.loads(stored.body or b"{}")

@@ -9,13 +9,15 @@ import pytest
 
 from fhir_server.definitions.registry import r4
 from fhir_server.errors import Invalid
+from fhir_server.national.extension import national
 from fhir_server.national.indicator import INDICATORS
 from fhir_server.national.measure_report import Heading, counted_in, heading_of, measure_of, report_of
 from fhir_server.national.reporting import days_of, keep, reports_for
 from fhir_server.national.stratum import Count, Counted
 from fhir_server.validation.validator import Validator
 from tests.national.care import bundle, facility, made, story
-from tests.serving import Served, serving
+from tests.operations.calling import parameters_of
+from tests.serving import Served, outcome, serving
 
 BY_HAND = {
     "T1": Count(3, 3), "T2": Count(4, None, 20.5), "T3": Count(1, 7, 30.0), "T3-started": Count(5, 7, 1320.0),
@@ -121,6 +123,22 @@ def test_generated_consultations_are_counted_as_python_counts_them():
         if "hospitalization" in body
     )
     assert counted_in(found["T7"]).total == Count(sent["home"], sent["home"] + sent["other-hcf"])
+
+
+def test_the_operation_counts_and_keeps_measures_and_reports():
+    with serving(extensions=(national,), province="15") as served:
+        assert served.ask("POST", "", bundle(facility("a", "BAN_DAU"))).status_code == 200
+        answer = served.ask("POST", "$national-report", parameters_of({"name": "period", "valueString": "2026-03"}))
+        assert answer.status_code == 200, answer.text
+        stored = [entry["resource"]["id"] for entry in answer.json()["entry"]]
+        assert len(stored) == len(INDICATORS)
+        assert served.get(f"MeasureReport/{stored[0]}").json()["measure"] == served.get("Measure/T1").json()["url"]
+        assert served.get("ConceptMap/province-2024-2025").status_code == 200
+        wrong = served.ask("POST", "$national-report", parameters_of({"name": "period", "valueString": "x"}))
+        outcome(wrong, 400, "value")
+    with serving(extensions=(national,)) as served:
+        answer = served.ask("POST", "$national-report", parameters_of({"name": "period", "valueString": "2026-03"}))
+        outcome(answer, 400, "invalid")
 
 
 @pytest.mark.parametrize("period", ["2026", "2026-13", "2026-03-02/2026-03-01", "", "March", "2026-03-01/", "x/y"])
