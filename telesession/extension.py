@@ -12,6 +12,7 @@ from telesession.booking import Booking
 from telesession.closing import Closing
 from telesession.following import Following
 from telesession.legality import Legality
+from telesession.minuting import KEY_FILE as SIGNING_KEY
 from telesession.minuting import Minuting
 from telesession.notices import Board
 from telesession.on_call import OnCall
@@ -56,7 +57,7 @@ def telesession(surroundings: Surroundings) -> Extension:
         listeners=(Following(workflow.moment).listener(), *Post(installed(surroundings)).listeners()),
         work=(OnCall(workflow).work, workflow.relay.work, board.work, premises.watch),
         opened=premises.opened,
-        keeps=Kept(folders=(FOLDER,), secrets=(KEY_FILE,)),
+        keeps=Kept(folders=(FOLDER,), secrets=(KEY_FILE, SIGNING_KEY)),
         examined=lambda: EXAMINED.load()(surroundings),
         stopping=stopping,
         tells=tell,

@@ -58,6 +58,8 @@ from telesession.workflow import ATTEMPTS, DEFINITION, Workflow
 
 SERVER = "minutes"
 """The name under which the server itself writes minutes: nobody else may sign them."""
+KEY_FILE = "signing-key.json"
+"""Of fhir_server/signature.py, which is loaded when somebody signs."""
 TO_SIGN = Notice("minutes", "Biên bản chờ ký", ())
 WRITABLE = frozenset({"in-progress", "finished", "closed"})
 KEY_IN: Part[Callable[[Path], Any]] = Part("fhir_server.signature:key_in")

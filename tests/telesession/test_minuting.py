@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from pypdf import PdfReader
 
-from fhir_server.signature import key_in
+from fhir_server.signature import FILE, key_in
 from telesession.attestation import attested, verdicts
 from telesession.extension import telesession
 from telesession.minutes import UNWRITTEN, code_of, is_signed
+from telesession.minuting import KEY_FILE
 from telesession.narrative import paragraphs, says
 from telesession.vocabulary import ROLE
 from tests.access.world import of, person, to
@@ -314,3 +315,7 @@ def other_is_open(world: Country) -> bool:
     """Whether another consultation of the patient is still open."""
     found = world.get("", "Task?status=accepted,in-progress&patient=may").json()
     return bool(found.get("entry"))
+
+
+def test_the_key_is_saved_with_the_node():
+    assert KEY_FILE == FILE
