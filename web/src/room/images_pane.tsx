@@ -21,6 +21,7 @@ import { Sender, viewedOf, windowOf, withReview } from "./sharing.ts";
 import { type Cursor, may } from "./told.ts";
 
 const MILLISECONDS_BETWEEN_POINTS = 60;
+const MILLISECONDS_OF_TOUCH = 1_500;
 
 export function ImagesPane({ seat }: { seat: Seat }) {
   const study = seat.review.value?.study ?? "";
@@ -47,6 +48,15 @@ function Together({ seat, series }: { seat: Seat; series: readonly Series[] }) {
     const made = new Viewer();
     let isWanted = true;
     const ends: (() => void)[] = [];
+    // What the library settles by itself is no wish to look elsewhere: only what a hand did is.
+    let touched = Number.NEGATIVE_INFINITY;
+    const touch = () => {
+      touched = performance.now();
+    };
+    for (const name of ["pointerdown", "wheel", "keydown"]) {
+      addEventListener(name, touch, { capture: true, passive: true });
+      ends.push(() => removeEventListener(name, touch, { capture: true }));
+    }
     const begin = async () => {
       await made.begin(series);
       if (!isWanted) return made.end();
@@ -61,7 +71,7 @@ function Together({ seat, series }: { seat: Seat; series: readonly Series[] }) {
           if (seat.review.value?.presenter === seat.me) {
             sender.send("viewport", viewedOf(state, series));
             sender.send("window", windowOf(state));
-          } else isFollowing.value = false;
+          } else if (performance.now() - touched < MILLISECONDS_OF_TOUCH) isFollowing.value = false;
         }),
       );
     };
