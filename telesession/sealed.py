@@ -12,17 +12,18 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_bytes
 from tempfile import NamedTemporaryFile
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from fhir_server.part import Part
+
+if TYPE_CHECKING:
+    from telesession.cipher import Cipher
 
 MAGIC = b"NCSEAL1\n"
 SALT = 16
 PIECE = 65_536
 TAG = 16
+CIPHER: Part[type[Cipher]] = Part("telesession.cipher:Cipher")
 
 
 class Broken(Exception):
@@ -41,8 +42,8 @@ def key_in(folder: Path, name: str) -> bytes:
     return file.read_bytes()
 
 
-def _cipher(key: bytes, salt: bytes) -> AESGCM:
-    return AESGCM(HKDF(SHA256(), 32, salt, MAGIC).derive(key))
+def _cipher(key: bytes, salt: bytes) -> Cipher:
+    return CIPHER.load()(key, salt, MAGIC)
 
 
 def _nonce(number: int, *, is_last: bool) -> bytes:
@@ -77,7 +78,7 @@ class SealedWriter:
             self._file.close()
 
     def _seal(self, piece: bytes, *, is_last: bool) -> None:
-        self._file.write(self._cipher.encrypt(_nonce(self._pieces, is_last=is_last), piece, MAGIC))
+        self._file.write(self._cipher.seal(_nonce(self._pieces, is_last=is_last), piece))
         self._pieces += 1
 
 
@@ -91,10 +92,10 @@ def opened(path: Path, key: bytes) -> Iterator[bytes]:
         piece = file.read(PIECE + TAG)
         while piece:
             following = file.read(PIECE + TAG)
-            try:
-                yield cipher.decrypt(_nonce(number, is_last=not following), piece, MAGIC)
-            except InvalidTag as failure:
-                raise Broken(path.name) from failure
+            found = cipher.open(_nonce(number, is_last=not following), piece)
+            if found is None:
+                raise Broken(path.name)
+            yield found
             piece, number = following, number + 1
         if not number:
             raise Broken(path.name)
