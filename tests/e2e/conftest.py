@@ -57,7 +57,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         yield program
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no browser at {CHROMIUM} (Debian: apt-get install chromium)")
@@ -100,7 +100,7 @@ def complaints() -> Iterator[Complaints]:
     assert found == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def doctor_state(browser: Browser, node: Program) -> Iterator[dict[str, object]]:
     """The cookies of a doctor who logged in once: other pages log in by them without a password."""
     context = browser.new_context(locale="vi-VN")
