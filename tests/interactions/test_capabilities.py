@@ -1,13 +1,8 @@
-from pathlib import Path
-
 import pytest
 
-from fhir_server.auth.outbound import Outbound
-from fhir_server.bulk.bring import Imports
-from fhir_server.bulk.export import Exports
 from fhir_server.interactions.routes import ROUTES
-from fhir_server.national.table import OPERATIONS as VIEW_OPERATIONS
-from fhir_server.operations.table import OPERATIONS
+from fhir_server.national.table import ROUTES as VIEW_ROUTES
+from fhir_server.operations.table import ROUTES as OPERATION_ROUTES
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +44,15 @@ def test_every_search_parameter_is_told(server, statement):
     assert told <= set(server.node.definitions.search_parameters("Observation"))
 
 
-def test_every_operation_is_told(statement):
+def test_every_operation_is_told(server, statement):
     told = {each["definition"] for each in statement["rest"][0]["operation"]}
     for each in statement["rest"][0]["resource"]:
         told |= {operation["definition"] for operation in each.get("operation", ())}
-    every = (*OPERATIONS, *VIEW_OPERATIONS, *Exports(Path()).operations(), Imports(Path(), Outbound).operation)
-    assert told == {operation.definition for operation in every}
+    service = server.service
+    works = (service.exports, service.imports, service.submits, service.view_exports)
+    routes = (*OPERATION_ROUTES, *VIEW_ROUTES, *(route for work in works for route in work.routes))
+    assert told == {route.definition for route in routes if route.definition}
+    assert any(url.endswith("/bulk-submit") for url in told)
 
 
 def test_profiles_are_told(statement):
